@@ -105,6 +105,62 @@ class Flags:
         return self.first + self.meanings.index(meaning)
 
 
+@dataclass(frozen=True)
+class Bits:
+    """Name the bits of a mask variable, as CF's ``flag_masks`` and ``flag_meanings``."""
+
+    meanings: tuple[str, ...]
+
+    def attributes(self) -> dict[str, object]:
+        """Give the CF attributes of the bits.
+
+        Examples
+        --------
+        >>> QUALITY.attributes()["flag_masks"][:3]
+        array([1, 2, 4], dtype=uint16)
+        """
+        masks = np.array([1 << place for place in range(len(self.meanings))], dtype="u2")
+        return {"flag_masks": masks, "flag_meanings": " ".join(self.meanings)}
+
+    def mask(self, *meanings: str) -> int:
+        """Give the number in which the bits of these meanings are set.
+
+        Raises
+        ------
+        UnknownName
+
+        Examples
+        --------
+        >>> QUALITY.mask("not_recommended", "frozen")
+        5
+        """
+        total = 0
+        for meaning in meanings:
+            if meaning not in self.meanings:
+                raise UnknownName("quality reason", meaning, self.meanings)
+            total |= 1 << self.meanings.index(meaning)
+        return total
+
+
+#: Reasons for which a product's own flags doubt a value, in one vocabulary for all products.
+QUALITY = Bits(
+    (
+        "not_recommended",
+        "retrieval_failed",
+        "frozen",
+        "snow",
+        "dense_vegetation",
+        "open_water",
+        "urban",
+        "precipitation",
+        "mountainous",
+        "radio_interference",
+        "cloud",
+        "out_of_range",
+        "other",
+    )
+)
+
 #: Where the value of a pixel comes from.
 ORIGIN = Flags(("missing", "observed", "downscaled", "filled", "extrapolated", "masked"))
 
@@ -236,6 +292,16 @@ def _table() -> dict[str, Variable]:
             "1",
             (0, 5),
             "status_flag",
+            "class",
+            "majority",
+            "nearest",
+        ),
+        Variable(
+            "quality",
+            "reasons for which the product doubts the value",
+            "1",
+            (0, 8191),
+            "quality_flag",
             "class",
             "majority",
             "nearest",

@@ -1,0 +1,279 @@
+"""The record of a data source, and how its files become one dataset in our names and units.
+
+A product is data: a frozen record with a function that reads **one** file. What all products share is
+done here, once: finding files, skipping those outside the period, cropping to the region before
+anything is read, joining in time, duplicates, order, attributes, and errors that name the file.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from vadose.errors import FileProblem, NoOverlap, RecipeProblem, VadoseError
+from vadose.grids import Region, crop, grid_of
+from vadose.schema import check_cube
+
+#: First and last day, ISO 8601, both included.
+Period = tuple[str, str]
+#: What a caller may name: a file, a folder, a glob, or several of them.
+Paths = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Product:
+    """Describe a data source and open its files.
+
+    Attributes
+    ----------
+    name
+        Key in ``PRODUCTS``.
+    title
+        Full name with version.
+    variables
+        Our name of each variable and the name (with group) in the file, for people.
+    grid
+        Name or description of the native grid.
+    time_meaning
+        What a time stamp of the files means, and what the reader makes of it.
+    licence, citation
+        What a user must state.
+    read
+        Opens one file lazily: our names, units, dims ``time, y, x``, grid coordinates; flags decoded
+        into ``quality`` bits, fill values into NaN. Raises `VadoseError` or any library's error.
+    pattern
+        Glob of the product's file names, for folders.
+    depths
+        Layer of each soil variable in m, ``(from, to)``, positive downward.
+    file_period
+        Finds the first and last day in a file's name, so that files outside the period are never
+        opened; None where the name does not tell.
+    """
+
+    name: str
+    title: str
+    variables: Mapping[str, str]
+    grid: str
+    time_meaning: str
+    licence: str
+    citation: str
+    read: Callable[[Path], xr.Dataset]
+    pattern: str = "*"
+    depths: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    file_period: Callable[[Path], tuple[date, date] | None] = lambda path: None
+
+    def open(
+        self, paths: Paths, region: Region | None = None, period: Period | None = None
+    ) -> xr.Dataset:
+        """Open files lazily as one dataset.
+
+        Parameters
+        ----------
+        paths
+            A file, folder, glob, or several of them. A folder is searched, at any depth, for the
+            product's pattern.
+        region
+            West, south, east, north in degrees; cells whose centre lies inside are kept.
+        period
+            First and last day (ISO 8601), both included.
+
+        Returns
+        -------
+        xarray.Dataset
+            Passes `vadose.schema.check_cube`; NaN where the file has no data. Attributes name the
+            product, licence, citation, number of files, and duplicates dropped.
+
+        Raises
+        ------
+        FileProblem
+            Missing, empty, truncated or foreign file; the message names it.
+        NoOverlap
+            No file, or nothing in a file, within the region or period.
+        """
+        files = find_files(paths, self.pattern)
+        if period is not None:
+            files = self._files_within(files, period)
+        parts = [self._open_one(path, region) for path in files]
+        cube = join_in_time(parts, source=self.name)
+        if period is not None and "time" in cube.dims:
+            cube = select_period(cube, period, source=self.name)
+        for name, (top, bottom) in self.depths.items():
+            if name in cube:
+                cube[name].attrs.update(depth_from=top, depth_to=bottom)
+        cube.attrs.update(
+            product=self.name,
+            title=self.title,
+            licence=self.licence,
+            citation=self.citation,
+            number_of_files=len(files),
+        )
+        return check_cube(cube, source=self.name)
+
+    def _files_within(self, files: list[Path], period: Period) -> list[Path]:
+        first, last = parse_period(period)
+        kept = []
+        for path in files:
+            span = self.file_period(path)
+            if span is None or (span[0] <= last and span[1] >= first):
+                kept.append(path)
+        if not kept:
+            raise NoOverlap(
+                f"period {first}..{last}",
+                found=f"{len(files)} files of {self.name}, none of them within it",
+                expected="files of these days",
+            )
+        return kept
+
+    def _open_one(self, path: Path, region: Region | None) -> xr.Dataset:
+        try:
+            cube = self.read(path)
+        except VadoseError:
+            raise
+        except (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+            detail = str(error).strip().splitlines()
+            raise FileProblem(
+                path,
+                found=f"a file that cannot be read as {self.name} "
+                f"({type(error).__name__}: {detail[0] if detail else 'no detail'})",
+                expected=self.title,
+                remedy="Download it again, or name the product it belongs to.",
+            ) from error
+        if region is None:
+            return cube
+        rows, columns = crop(grid_of(cube), region)
+        return cube.isel(y=rows, x=columns)
+
+
+def find_files(paths: Paths, pattern: str = "*") -> list[Path]:
+    """List the files that a path, folder, glob or list of them stands for, sorted, each once.
+
+    Raises
+    ------
+    FileProblem
+        When one of them does not exist, is empty, or matches nothing.
+
+    Examples
+    --------
+    >>> find_files("/nowhere/at/all.nc")
+    Traceback (most recent call last):
+    vadose.errors.FileProblem: /nowhere/at/all.nc: found no such file. Check the path.
+    """
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    found: dict[Path, None] = {}
+    for one in several:
+        path = Path(one)
+        if path.is_dir():
+            hits = sorted(hit for hit in path.rglob(pattern) if hit.is_file())
+            wanted = f"files named {pattern}"
+        elif path.exists():
+            hits, wanted = [path], ""
+        elif glob.has_magic(str(one)):
+            hits = sorted(Path(hit) for hit in glob.glob(str(one), recursive=True))  # noqa: PTH207
+            wanted = "files that match"
+        else:
+            raise FileProblem(path, found="no such file", remedy="Check the path.")
+        if not hits:
+            raise FileProblem(path, found="nothing", expected=wanted, remedy="Check the path.")
+        found.update(dict.fromkeys(hits))
+    for path in found:
+        if path.stat().st_size == 0:
+            raise FileProblem(path, found="an empty file (0 bytes)", remedy="Download it again.")
+    return list(found)
+
+
+def parse_period(period: Period) -> tuple[date, date]:
+    """Read a period's first and last day.
+
+    Raises
+    ------
+    RecipeProblem
+        When a day is not ISO 8601 or the last comes before the first.
+
+    Examples
+    --------
+    >>> parse_period(("2019-01-01", "2019-12-31"))
+    (datetime.date(2019, 1, 1), datetime.date(2019, 12, 31))
+    """
+    try:
+        first, last = (date.fromisoformat(str(day)[:10]) for day in period)
+    except ValueError as error:
+        raise RecipeProblem(
+            "period", found=f"{period!r}", expected="two days as YYYY-MM-DD"
+        ) from error
+    if last < first:
+        raise RecipeProblem("period", found=f"{first} to {last}", expected="first day before last")
+    return first, last
+
+
+def select_period(cube: xr.Dataset, period: Period, *, source: str) -> xr.Dataset:
+    """Keep the time steps whose day lies in a period, both ends included.
+
+    Raises
+    ------
+    NoOverlap
+        The message gives the days that the data covers.
+    """
+    first, last = parse_period(period)
+    days = cube["time"].values.astype("datetime64[D]")
+    is_inside = (days >= np.datetime64(first)) & (days <= np.datetime64(last))
+    if not is_inside.any():
+        raise NoOverlap(
+            f"period {first}..{last}",
+            found=f"{source} from {days.min()} to {days.max()}",
+            expected="days in common",
+        )
+    return cube.isel(time=np.flatnonzero(is_inside))
+
+
+def join_in_time(parts: Iterable[xr.Dataset], *, source: str) -> xr.Dataset:
+    """Join datasets in time: sorted, and of steps with the same stamp the last one given.
+
+    Static datasets (no time) with different variables are merged. The number of steps dropped
+    stands in the attribute ``duplicate_times_dropped``.
+
+    Raises
+    ------
+    FileProblem
+        When grids or variables of the parts differ.
+    """
+    parts = list(parts)
+    if len(parts) == 1:
+        cube = parts[0]
+    else:
+        dim_of = ["time" if "time" in part.dims else "" for part in parts]
+        try:
+            if all(dim_of):
+                cube = xr.concat(
+                    parts,
+                    dim="time",
+                    data_vars="minimal",
+                    coords="minimal",
+                    compat="override",
+                    join="exact",
+                    combine_attrs="override",
+                )
+            else:
+                cube = xr.merge(
+                    parts, join="exact", compat="no_conflicts", combine_attrs="override"
+                )
+        except (ValueError, xr.MergeError) as error:
+            raise FileProblem(
+                source,
+                found=f"files that do not fit together ({str(error).splitlines()[0]})",
+                expected="one grid and the same variables in all files",
+            ) from error
+    if "time" not in cube.dims:
+        return cube
+    times = cube["time"].values
+    last_of = {stamp: place for place, stamp in enumerate(times)}
+    order = [last_of[stamp] for stamp in sorted(last_of)]
+    if order != list(range(times.size)):
+        cube = cube.isel(time=order)
+    cube.attrs["duplicate_times_dropped"] = int(times.size - len(order))
+    return cube
