@@ -49,6 +49,8 @@ class Variable:
         Rule from fine to coarse.
     interpolation
         Rule from coarse to fine.
+    missing
+        Code of a class variable where there is no class; integers have no NaN.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Variable:
     kind: Kind = "continuous"
     aggregation: Aggregation = "mean"
     interpolation: Interpolation = "smooth"
+    missing: int | None = None
 
     def attributes(self) -> dict[str, str]:
         """Give the CF attributes that a variable of a cube carries.
@@ -284,7 +287,15 @@ def _table() -> dict[str, Variable]:
             "latitude", "latitude of the cell centre", "degrees_north", (-90.0, 90.0), "latitude"
         ),
         Variable(
-            "land_cover", "IGBP land cover class", "1", (0, 16), "", "class", "majority", "nearest"
+            "land_cover",
+            "IGBP land cover class",
+            "1",
+            (0, 16),
+            "",
+            "class",
+            "majority",
+            "nearest",
+            missing=255,
         ),
         Variable(
             "origin",
@@ -471,6 +482,8 @@ def check_values(cube: xr.Dataset, *, source: str = "cube") -> xr.Dataset:
             raise ValueProblem(where, found="no valid value (all NaN)", expected="data")
         low, high = row.valid_range
         is_outside = (values < low) | (values > high)
+        if row.missing is not None:
+            is_outside &= values != row.missing
         if is_outside.any():
             wrong = values[is_outside]
             worst = float(wrong[np.argmax(np.abs(wrong.astype("f8")))])

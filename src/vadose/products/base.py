@@ -54,6 +54,12 @@ class Product:
     file_period
         Finds the first and last day in a file's name, so that files outside the period are never
         opened; None where the name does not tell.
+    days
+        Length of the interval that a time stamp stands for; a composite belongs to a period when its
+        interval touches it.
+    join
+        Puts the datasets of several files together; None means `join_in_time`. A product of tiles
+        names its mosaic here, and tiles outside the region are then left out.
     """
 
     name: str
@@ -67,6 +73,8 @@ class Product:
     pattern: str = "*"
     depths: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     file_period: Callable[[Path], tuple[date, date] | None] = lambda path: None
+    days: int = 1
+    join: Callable[[Sequence[xr.Dataset], str], xr.Dataset] | None = None
 
     def open(
         self, paths: Paths, region: Region | None = None, period: Period | None = None
@@ -99,10 +107,13 @@ class Product:
         files = find_files(paths, self.pattern)
         if period is not None:
             files = self._files_within(files, period)
-        parts = [self._open_one(path, region) for path in files]
-        cube = join_in_time(parts, source=self.name)
+        parts = self._open_all(files, region)
+        if self.join is None:
+            cube = join_in_time(parts, source=self.name)
+        else:
+            cube = self.join(parts, self.name)
         if period is not None and "time" in cube.dims:
-            cube = select_period(cube, period, source=self.name)
+            cube = select_period(cube, period, source=self.name, days=self.days)
         for name, (top, bottom) in self.depths.items():
             if name in cube:
                 cube[name].attrs.update(depth_from=top, depth_to=bottom)
@@ -129,6 +140,19 @@ class Product:
                 expected="files of these days",
             )
         return kept
+
+    def _open_all(self, files: list[Path], region: Region | None) -> list[xr.Dataset]:
+        if self.join is None:
+            return [self._open_one(path, region) for path in files]
+        parts, outside = [], None
+        for path in files:
+            try:
+                parts.append(self._open_one(path, region))
+            except NoOverlap as error:
+                outside = error
+        if not parts and outside is not None:
+            raise outside
+        return parts
 
     def _open_one(self, path: Path, region: Region | None) -> xr.Dataset:
         try:
@@ -211,8 +235,8 @@ def parse_period(period: Period) -> tuple[date, date]:
     return first, last
 
 
-def select_period(cube: xr.Dataset, period: Period, *, source: str) -> xr.Dataset:
-    """Keep the time steps whose day lies in a period, both ends included.
+def select_period(cube: xr.Dataset, period: Period, *, source: str, days: int = 1) -> xr.Dataset:
+    """Keep the time steps whose interval of `days` days touches a period, both ends included.
 
     Raises
     ------
@@ -220,12 +244,14 @@ def select_period(cube: xr.Dataset, period: Period, *, source: str) -> xr.Datase
         The message gives the days that the data covers.
     """
     first, last = parse_period(period)
-    days = cube["time"].values.astype("datetime64[D]")
-    is_inside = (days >= np.datetime64(first)) & (days <= np.datetime64(last))
+    stamps = cube["time"].values.astype("datetime64[D]")
+    is_inside = (stamps + np.timedelta64(days - 1, "D") >= np.datetime64(first)) & (
+        stamps <= np.datetime64(last)
+    )
     if not is_inside.any():
         raise NoOverlap(
             f"period {first}..{last}",
-            found=f"{source} from {days.min()} to {days.max()}",
+            found=f"{source} from {stamps.min()} to {stamps.max()}",
             expected="days in common",
         )
     return cube.isel(time=np.flatnonzero(is_inside))
