@@ -25,7 +25,8 @@ from vadose.schema import GRID_MAPPING
 
 Region = tuple[float, float, float, float]
 
-#: Outer edges of the global EASE-Grid 2.0 (EPSG:6933) in m: left, bottom, right, top.
+#: Outer edges of the global EASE-Grid 2.0 (EPSG:6933) in m: left, bottom, right, top. That of 25 km is
+#: as wide, but its square cells end at 7307375.92 m.
 #: Brodzik et al. (2012, 2014), ISPRS Int. J. Geo-Inf. 1:32, 3:1154; NSIDC grid definition files.
 EASE2_EXTENT = (-17367530.4451615, -7314540.8306386, 17367530.4451615, 7314540.8306386)
 
@@ -55,7 +56,10 @@ def named_grid(name: str) -> GeoBox:
     (720, 1440)
     """
     if name in EASE2_SHAPES:
-        return GeoBox.from_bbox(EASE2_EXTENT, "EPSG:6933", shape=EASE2_SHAPES[name], tight=True)
+        rows, columns = EASE2_SHAPES[name]
+        cell = (EASE2_EXTENT[2] - EASE2_EXTENT[0]) / columns
+        corner = Affine(cell, 0, EASE2_EXTENT[0], 0, -cell, cell * rows / 2)
+        return GeoBox((rows, columns), corner, "EPSG:6933")
     step = re.fullmatch(r"latlon_(\d*\.?\d+)", name)
     if step:
         return latlon(float(step.group(1)))
@@ -157,8 +161,7 @@ def _edges_and_steps(
     if transform is not None:
         left, dx, _, top, _, dy = (float(number) for number in transform.split())
         column, row = (x[0] - left) / dx - 0.5, (y[0] - top) / dy - 0.5
-        last = (x[0] + dx * (x.size - 1), y[0] + dy * (y.size - 1))
-        is_exact = np.allclose(last, (x[-1], y[-1]), atol=1e-3 * dx)
+        is_exact = _is_even(x, dx, 1e-3) and _is_even(y, dy, 1e-3)
         if is_exact and max(abs(column - round(column)), abs(row - round(row))) < 1e-3:
             return left + round(column) * dx, top + round(row) * dy, dx, dy
     if min(y.size, x.size) < 2:
@@ -166,7 +169,20 @@ def _edges_and_steps(
             "cube", found=f"{y.size} x {x.size} cells and no GeoTransform", expected="2 x 2 or more"
         )
     dx, dy = (x[-1] - x[0]) / (x.size - 1), (y[-1] - y[0]) / (y.size - 1)
+    if not (_is_even(x, dx, 0.05) and _is_even(y, dy, 0.05)):
+        raise CubeProblem(
+            "cube",
+            found="y or x with uneven steps",
+            expected="a grid of equal cells",
+            remedy="Keep whole blocks of rows and columns, or regrid first.",
+        )
     return float(x[0] - dx / 2), float(y[0] - dy / 2), float(dx), float(dy)
+
+
+def _is_even(centres: npt.NDArray[np.float64], step: float, tolerance: float) -> bool:
+    """Tell whether centres are `step` apart, to within a share of a cell; coordinates may be float32."""
+    expected = centres[0] + step * np.arange(centres.size)
+    return bool(np.allclose(centres, expected, rtol=0.0, atol=tolerance * abs(step)))
 
 
 def nesting(coarse: GeoBox, fine: GeoBox) -> dict[str, int]:

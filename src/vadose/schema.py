@@ -437,7 +437,7 @@ def _check_axes(cube: xr.Dataset, source: str) -> None:
             remedy="Build coordinates with vadose.grids.coordinates(grid).",
         )
     y, x = cube["y"].values, cube["x"].values
-    if (np.diff(y) >= 0).any() or (np.diff(x) <= 0).any():
+    if not ((np.diff(y) < 0).all() and (np.diff(x) > 0).all()):  # NaN fails too
         raise CubeProblem(
             source,
             found="unsorted coordinates",
@@ -447,10 +447,10 @@ def _check_axes(cube: xr.Dataset, source: str) -> None:
         times = cube["time"].values
         if not np.issubdtype(times.dtype, np.datetime64):
             raise CubeProblem(f"{source}: time", found=f"type {times.dtype}", expected="datetime64")
-        if (np.diff(times) <= np.timedelta64(0)).any():
+        if np.isnat(times).any() or (np.diff(times) <= np.timedelta64(0)).any():
             raise CubeProblem(
                 f"{source}: time",
-                found="duplicate or unordered time stamps",
+                found="missing, duplicate or unordered time stamps",
                 expected="strictly increasing time",
             )
 
