@@ -1,0 +1,255 @@
+"""The run folder: read and check what a job left behind, before anything is drawn from it.
+
+The report knows of the job only what stands here, so the folder must say all. Its files:
+``manifest.json``, ``recipe.yaml``, ``scores.json``, ``coarse.zarr`` and ``product.zarr``; where there was
+a truth ``truth.zarr``, and where the method names them ``importances.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from vadose.errors import CubeProblem, FileProblem, RunProblem
+from vadose.grids import grid_of
+from vadose.schema import check_cube
+from vadose.store import open_cube
+
+Field = npt.NDArray[np.float32]
+
+#: A number that a score file may leave out: null or absent is read as NaN.
+Number = Annotated[float, BeforeValidator(lambda value: np.nan if value is None else value)]
+NAN = float("nan")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Input(_Record):
+    """Name one file the run was made from."""
+
+    name: str
+    sha256: str = ""
+    licence: str = ""
+    citation: str = ""
+
+
+class Manifest(_Record):
+    """Say who ran what, when and with which versions."""
+
+    title: str
+    command: str
+    vadose: str
+    commit: str | None = None
+    python: str = ""
+    platform: str = ""
+    seed: int | None = None
+    started: str = ""
+    seconds: Number = NAN
+    libraries: dict[str, str] = {}
+    inputs: list[Input] = []
+    target: str = "soil_moisture"
+    method: str
+    warnings: list[str] = []
+
+
+class Metrics(_Record):
+    """Hold the metrics of one method on one sample."""
+
+    n: Number = NAN
+    r: Number = NAN
+    bias: Number = NAN
+    mae: Number = NAN
+    rmse: Number = NAN
+    ubrmse: Number = NAN
+    r2: Number = NAN
+
+
+class Gain(_Record):
+    """Hold the gains over one baseline; positive is better."""
+
+    rmse: Number = NAN
+    r: Number = NAN
+    within_cell_r: Number = NAN
+
+
+class Method(_Record):
+    """Hold all scores of one method."""
+
+    title: str
+    is_baseline: bool = False
+    pooled: Metrics
+    within_cell: Metrics = Metrics()
+    gain_over_nearest: Gain = Gain()
+    gain_over_smooth: Gain = Gain()
+    closure_max: Number = NAN
+
+
+class Scores(_Record):
+    """Hold the scores of all methods compared."""
+
+    target: str = "soil_moisture"
+    unit: str = ""
+    n: Number = NAN
+    best: str
+    methods: dict[str, Method]
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Say how much the method relies on one predictor."""
+
+    predictor: str
+    importance: float
+    std: float = NAN
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hold a checked run folder.
+
+    Attributes
+    ----------
+    coarse, product, truth
+        Cubes, read lazily; `truth` is None where the run had none.
+    """
+
+    path: Path
+    manifest: Manifest
+    scores: Scores
+    recipe: str
+    importances: tuple[Importance, ...]
+    coarse: xr.Dataset
+    product: xr.Dataset
+    truth: xr.Dataset | None
+
+    @property
+    def fine_grid(self) -> GeoBox:
+        """Give the grid of the product."""
+        return grid_of(self.product)
+
+    @property
+    def coarse_grid(self) -> GeoBox:
+        """Give the grid of the input."""
+        return grid_of(self.coarse)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder and check that its parts fit together.
+
+    Raises
+    ------
+    FileProblem
+        When a file is missing or cannot be read.
+    RunProblem
+        When the files are those of a run but contradict each other or the format.
+    """
+    if not path.is_dir():
+        raise FileProblem(
+            path,
+            found="no such folder" if not path.exists() else "a file",
+            expected="the folder of a finished run",
+        )
+    manifest = _record(path / "manifest.json", Manifest)
+    scores = _record(path / "scores.json", Scores)
+    for name in (scores.best, manifest.method):
+        if name not in scores.methods:
+            raise RunProblem(
+                path / "scores.json",
+                found=f"no scores of {name!r}",
+                expected=f"one of {', '.join(scores.methods) or 'several methods'}",
+                remedy="Run the job again, so that scores and manifest come from one run.",
+            )
+    truth = path / "truth.zarr"
+    run = Run(
+        path=path,
+        manifest=manifest,
+        scores=scores,
+        recipe=_text(path / "recipe.yaml"),
+        importances=_importances(path / "importances.csv"),
+        coarse=_cube(path / "coarse.zarr", manifest.target),
+        product=_cube(path / "product.zarr", manifest.target),
+        truth=_cube(truth, manifest.target) if truth.exists() else None,
+    )
+    if run.truth is not None and tuple(grid_of(run.truth).shape) != tuple(run.fine_grid.shape):
+        raise RunProblem(
+            truth,
+            found=f"{tuple(grid_of(run.truth).shape)} cells",
+            expected=f"the product's {tuple(run.fine_grid.shape)}",
+            remedy="Run the job again, so that truth and product come from one run.",
+        )
+    return run
+
+
+R = TypeVar("R", bound=_Record)
+
+
+def _record(path: Path, kind: type[R]) -> R:
+    try:
+        content = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise FileProblem(path, found=f"text that is not JSON ({error})") from error
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise RunProblem(
+            path,
+            found=f"{first['msg'].lower()} at {place}",
+            expected=f"the {kind.__name__.lower()} of a run",
+            remedy="Run the job again with this version of vadose.",
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FileProblem(
+            path,
+            found="no such file",
+            expected="a finished run, which holds one",
+            remedy="Give the folder that `vadose run` has written, or let the run finish.",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileProblem(path, found=f"a file that cannot be read ({error})") from error
+
+
+def _importances(path: Path) -> tuple[Importance, ...]:
+    if not path.exists():
+        return ()
+    try:
+        rows = [
+            Importance(row["predictor"], float(row["importance"]), float(row.get("std") or NAN))
+            for row in csv.DictReader(_text(path).splitlines())
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileProblem(
+            path,
+            found=f"a table that cannot be read ({error!r})",
+            expected="columns predictor,importance[,std]",
+        ) from error
+    return tuple(sorted(rows, key=lambda row: -row.importance))
+
+
+def _cube(path: Path, target: str) -> xr.Dataset:
+    cube = check_cube(open_cube(path), required=[target], source=str(path))
+    if "member" in cube[target].dims:
+        raise CubeProblem(
+            path,
+            found=f"dimensions {cube[target].dims}",
+            expected="[time,] y, x",
+            remedy="Publish the mean over the members.",
+        )
+    return cube

@@ -1,0 +1,102 @@
+"""The look of all figures: colours, figure without global state, axes with little ink."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Literal
+
+from vadose.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+INK, FAINT = "#22303a", "#6b7780"
+OCEAN, NO_DATA, COAST, BORDER = "#e3e8ec", "#bdb8b0", "#3d4a54", "#7d858c"
+BETTER, WORSE, NEUTRAL = "#1b6ca8", "#b3541e", "#8b959c"
+#: Okabe and Ito's colours, which the colour-blind can tell apart, by meaning of the origin code.
+ORIGIN_COLOURS = {
+    "missing": NO_DATA,
+    "observed": "#0072b2",
+    "downscaled": "#56b4e9",
+    "filled": "#e69f00",
+    "extrapolated": "#d55e00",
+    "masked": "#7f7f7f",
+}
+DOTS_PER_INCH = 180
+
+_UNITS = {"m3 m-3": "m³ m⁻³", "mm day-1": "mm day⁻¹", "kg m-2": "kg m⁻²", "1": ""}
+
+
+def new_figure(
+    width: float, height: float, *, layout: Literal["constrained", "compressed"] = "constrained"
+) -> Figure:
+    """Give an empty figure of this size in inches, apart from any global state of matplotlib.
+
+    Raises
+    ------
+    MissingExtra
+        When matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("matplotlib", extra="report") from error
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def moisture_colours() -> Colormap:
+    """Give the colours from dry (yellow) to wet (dark blue); the palest shade is left out."""
+    import numpy as np
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["YlGnBu"](np.linspace(0.06, 1.0, 256)), name="moisture")
+
+
+def difference_colours() -> Colormap:
+    """Give the colours from too dry (brown) over none (white) to too wet (teal)."""
+    from matplotlib import colormaps
+
+    return colormaps["BrBG"]
+
+
+def set_title(axes: Axes, text: str) -> None:
+    """Write the title of a panel, small and to the left."""
+    axes.set_title(text, loc="left", fontsize=9.5, color=INK, pad=4)
+
+
+def clear_axes(axes: Axes, *, grid: str = "") -> None:
+    """Take the frame away and keep faint ticks; `grid` is ``x``, ``y``, ``both`` or none."""
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(side in ("left", "bottom"))
+        axes.spines[side].set_color("#b6bec4")
+        axes.spines[side].set_linewidth(0.7)
+    axes.tick_params(labelsize=8, labelcolor=INK, color="#b6bec4", width=0.7, length=3)
+    axes.set_axisbelow(True)
+    if grid == "both" or grid == "x":
+        axes.grid(axis="x", color="#e7eaec", linewidth=0.7)
+    if grid == "both" or grid == "y":
+        axes.grid(axis="y", color="#e7eaec", linewidth=0.7)
+
+
+def pretty_unit(unit: str) -> str:
+    """Give a unit as it is printed.
+
+    Examples
+    --------
+    >>> pretty_unit("m3 m-3")
+    'm³ m⁻³'
+    """
+    return _UNITS.get(unit, unit)
+
+
+def png(figure: Figure) -> bytes:
+    """Draw a figure as PNG, without the name and version of the software that drew it."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()

@@ -1,0 +1,294 @@
+"""The score table and its kin as rows of formatted text, ready for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from vadose.report.runs import Run, Scores
+from vadose.schema import ORIGIN
+
+NONE = "–"
+
+#: Relative difference in RMSE below which two methods are called equal.
+EQUAL = 0.005
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Hold the text of one table cell.
+
+    Attributes
+    ----------
+    tone
+        ``better``, ``worse`` or empty.
+    note
+        Small text after it.
+    is_best
+        Whether it is the best of its column.
+    """
+
+    text: str
+    tone: str = ""
+    note: str = ""
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hold one method of the score table."""
+
+    name: str
+    title: str
+    is_baseline: bool
+    is_best: bool
+    is_published: bool
+    remark: str
+    cells: tuple[Cell, ...]
+
+
+#: Heads of the score table after the method's name.
+SCORE_HEADS = (
+    "RMSE",
+    "against nearest",
+    "against smooth",
+    "ubRMSE",
+    "bias",
+    "r",
+    "r inside cells",
+    "closure, largest",
+)
+
+
+def score_order(scores: Scores) -> list[str]:
+    """Give the methods in reading order: baselines as they stand, then the others by RMSE.
+
+    The worst stay in the table: they tell what the best is worth.
+    """
+    baselines = [name for name, method in scores.methods.items() if method.is_baseline]
+    others = [name for name in scores.methods if name not in baselines]
+
+    def rank(name: str) -> float:
+        rmse = scores.methods[name].pooled.rmse
+        return rmse if np.isfinite(rmse) else np.inf
+
+    return baselines + sorted(others, key=rank)
+
+
+def score_rows(scores: Scores, published: str) -> list[Row]:
+    """Give the rows of the score table in reading order."""
+    names = score_order(scores)
+    best_rmse = _best([scores.methods[name].pooled.rmse for name in names], min)
+    best_r = _best([scores.methods[name].pooled.r for name in names], max)
+    best_inside = _best([scores.methods[name].within_cell.r for name in names], max)
+    rows = []
+    for name in names:
+        method = scores.methods[name]
+        pooled, inside = method.pooled, method.within_cell
+        cells = (
+            Cell(number(pooled.rmse, 4), is_best=pooled.rmse == best_rmse),
+            _gain_cell(scores, name, "nearest"),
+            _gain_cell(scores, name, "smooth"),
+            Cell(number(pooled.ubrmse, 4)),
+            Cell(number(pooled.bias, 4, signed=True)),
+            Cell(number(pooled.r, 3), is_best=pooled.r == best_r),
+            Cell(number(inside.r, 3), is_best=inside.r == best_inside),
+            Cell(small(method.closure_max)),
+        )
+        rows.append(
+            Row(
+                name=name,
+                title=method.title,
+                is_baseline=method.is_baseline,
+                is_best=name == scores.best,
+                is_published=name == published,
+                remark="worse than doing nothing" if does_harm(scores, name) else "",
+                cells=cells,
+            )
+        )
+    return rows
+
+
+def does_harm(scores: Scores, name: str) -> bool:
+    """Tell whether a method, itself no baseline, has a clearly larger RMSE than the coarse value."""
+    method, nearest = scores.methods[name], scores.methods.get("nearest")
+    if nearest is None or method.is_baseline:
+        return False
+    return bool(method.pooled.rmse > nearest.pooled.rmse * (1 + EQUAL))
+
+
+def _gain_cell(scores: Scores, name: str, baseline: str) -> Cell:
+    """Write the gain in RMSE over a baseline, with its share of the baseline's RMSE."""
+    if name == baseline or baseline not in scores.methods:
+        return Cell(NONE)
+    method, base = scores.methods[name], scores.methods[baseline].pooled.rmse
+    over = method.gain_over_nearest if baseline == "nearest" else method.gain_over_smooth
+    if not np.isfinite(over.rmse):
+        return Cell(NONE)
+    tone = "better" if over.rmse > 0 else "worse" if over.rmse < 0 else ""
+    share = (base - method.pooled.rmse) / base if base else float("nan")
+    return Cell(number(over.rmse, 4, signed=True), tone=tone, note=percent(share))
+
+
+@dataclass(frozen=True)
+class OriginRow:
+    """Hold how many values have one origin."""
+
+    meaning: str
+    count: str
+    share: str
+
+
+def origin_rows(origin: npt.NDArray[np.integer]) -> list[OriginRow]:
+    """Count the cells of each origin; shares are of the cells that have a value.
+
+    Examples
+    --------
+    >>> [row.share for row in origin_rows(np.array([0, 2, 2, 3]))]
+    ['', '66.7 %', '33.3 %']
+    """
+    missing = ORIGIN.code("missing")
+    valued = int(np.count_nonzero(origin != missing))
+    rows = []
+    for meaning in ORIGIN.meanings:
+        count = int(np.count_nonzero(origin == ORIGIN.code(meaning)))
+        if count:
+            share = f"{100 * count / valued:.1f} %" if meaning != "missing" else ""
+            rows.append(OriginRow(meaning, whole(count), share))
+    return rows
+
+
+def cell_size(grid: GeoBox) -> str:
+    r"""Write the size of a grid's cells.
+
+    Examples
+    --------
+    >>> from vadose.grids import latlon, named_grid
+    >>> cell_size(latlon(0.25)), cell_size(named_grid("EASE2_9km"))  # which has 9.008 km
+    ('0.25°', '9\xa0km')
+    """
+    step = abs(grid.affine.a)
+    if grid.crs is not None and grid.crs.geographic:
+        return f"{step:.4g}°"
+    size, unit = (step / 1000, "km") if step >= 999.5 else (step, "m")
+    whole_size = round(size)
+    is_whole = whole_size > 0 and abs(size / whole_size - 1) < 0.002
+    return f"{whole_size if is_whole else size:.4g}\N{NO-BREAK SPACE}{unit}"
+
+
+#: Words by which a warning is put beside the number it concerns; the first section that has one wins.
+_CONCERNS = {
+    "closure": ("closure", "closed", "close to", "clipp", "conserv", "aggregate"),
+    "importances": ("importance", "predictor", "effective resolution"),
+    "scores": ("score", "split", "rmse", "sample", "fold", "baseline", "interval", "gain", "skill"),
+    "maps": ("gap", "missing", "origin", "extrapolat", "coverage", "masked"),
+}
+
+
+def place_warnings(warnings: Sequence[str]) -> dict[str, list[str]]:
+    """Sort warnings by the section of the report that shows the number they concern.
+
+    Examples
+    --------
+    >>> place_warnings(["The split is random.", "The disk is slow."])
+    {'scores': ['The split is random.'], 'provenance': ['The disk is slow.']}
+    """
+    placed: dict[str, list[str]] = {}
+    for warning in warnings:
+        text = warning.lower()
+        section = next(
+            (name for name, words in _CONCERNS.items() if any(word in text for word in words)),
+            "provenance",
+        )
+        placed.setdefault(section, []).append(warning)
+    return placed
+
+
+def manifest_rows(run: Run) -> list[tuple[str, str]]:
+    """Give what repeats the run, as pairs of name and value; what is unknown is left out."""
+    manifest = run.manifest
+    libraries = ", ".join(f"{name} {version}" for name, version in manifest.libraries.items())
+    pairs = [
+        ("vadose", " at commit ".join(filter(None, [manifest.vadose, manifest.commit or ""]))),
+        ("Started", manifest.started),
+        ("Took", duration(manifest.seconds)),
+        ("Seed", "" if manifest.seed is None else str(manifest.seed)),
+        ("Python", manifest.python),
+        ("Platform", manifest.platform),
+        ("Libraries", libraries),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
+def number(value: float, digits: int, *, signed: bool = False) -> str:
+    """Write a number with this many decimals and a true minus sign; a dash for NaN.
+
+    Examples
+    --------
+    >>> number(-0.01234, 4), number(0.2, 2, signed=True), number(float("nan"), 2)
+    ('−0.0123', '+0.20', '–')
+    """
+    if not np.isfinite(value):
+        return NONE
+    rounded = round(value, digits) + 0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
+
+
+def small(value: float) -> str:
+    """Write a number that may be tiny.
+
+    Examples
+    --------
+    >>> small(0.0042), small(3.2e-8)
+    ('0.0042', '3 × 10⁻⁸')
+    """
+    if not np.isfinite(value):
+        return NONE
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e-4:
+        return number(value, 4)
+    digits, exponent = f"{value:.0e}".split("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits} × 10{power}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """Write a share as a signed percentage.
+
+    Examples
+    --------
+    >>> percent(0.125), percent(-0.3)
+    ('+12 %', '−30 %')
+    """
+    return f"{number(100 * share, 0, signed=True)} %" if np.isfinite(share) else ""
+
+
+def whole(value: float) -> str:
+    """Write a count with thin spaces between thousands."""
+    return f"{int(value):,}".replace(",", "\u2009") if np.isfinite(value) else NONE
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in words.
+
+    Examples
+    --------
+    >>> duration(83.4), duration(7384)
+    ('83 s', '2 h 3 min')
+    """
+    if not np.isfinite(seconds):
+        return ""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _best(values: list[float], choose: Callable[[list[float]], float]) -> float:
+    finite = [value for value in values if np.isfinite(value)]
+    return choose(finite) if finite else float("nan")
