@@ -23,20 +23,13 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from vadose.errors import FileProblem
-from vadose.grids import lonlat
+from vadose.grids import lonlat, named_grid
 from vadose.products.base import Product
 from vadose.products.windows import ReadWindow, decode, one_step, require
 from vadose.schema import QUALITY, variable
 
-#: EASE-Grid 2.0 global at 25 km: 584 x 1388 cells of 25025.26 m (NSIDC grid EASE2_M25km). Its upper and
-#: lower edges are not those of the 36 km grid.
-GRID = GeoBox.from_bbox(
-    (-17367530.4451615, -7307375.9222, 17367530.4451615, 7307375.9222),
-    "EPSG:6933",
-    shape=(584, 1388),
-    tight=True,
-)
-
+#: The grid of the maps, and the one on which Level 2 comes out.
+GRID = named_grid("EASE2_25km")
 #: Spellings of our unit of soil moisture.
 UNITS = {"m3 m-3", "m3.m-3", "m3/m3"}
 
