@@ -1,0 +1,119 @@
+"""What every downscaler is, and what baselines, learners and wrappers share.
+
+A downscaler is fitted on the coarse cube alone, and predicts on the fine grid from fine predictors and
+the coarse field of the same days. A wrapper (closure, blending) has the same two methods.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from vadose.errors import CubeProblem, NoOverlap
+from vadose.grids import grid_of, nesting
+from vadose.schema import ORIGIN, VARIABLES, check_cube
+
+
+class Downscaler(Protocol):
+    """Make a fine cube from a coarse one and fine predictors."""
+
+    target: str
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Learn from a coarse cube that holds the target and the predictors."""
+        ...
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Give the target on the grid of `fine`, for the time steps of `coarse`.
+
+        Parameters
+        ----------
+        fine
+            Predictors on the fine grid; where one of them is missing there is no prediction.
+        coarse
+            The coarse cube with the target, on a grid in which the fine one nests.
+
+        Returns
+        -------
+        xarray.Dataset
+            The target and ``origin``.
+        """
+        ...
+
+
+def align(fine: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.Dataset, GeoBox]:
+    """Check both cubes and bring the fine one to the days of the coarse one.
+
+    Returns
+    -------
+    tuple
+        The fine cube with as many time steps as the coarse target, and the fine grid.
+
+    Raises
+    ------
+    CubeProblem, GridProblem, NoOverlap
+    """
+    check_cube(coarse, required=[target], source="coarse cube")
+    check_cube(fine, source="fine cube")
+    grid = grid_of(fine)
+    nesting(grid_of(coarse), grid)
+    if "time" in coarse[target].dims and "time" in fine.dims:
+        wanted = coarse["time"].values
+        missing = wanted[~np.isin(wanted, fine["time"].values)]
+        if missing.size:
+            raise NoOverlap(
+                "fine cube: time",
+                found=f"no step at {missing[0]} ({missing.size} of {wanted.size} missing)",
+                expected="the time steps of the coarse cube",
+            )
+        fine = fine.sel(time=wanted)
+    return fine, grid
+
+
+def as_cube(values: xr.DataArray, target: str, origin: xr.DataArray) -> xr.Dataset:
+    """Put a fine field and its origin together as a cube that passes `check_cube`."""
+    field = values.astype("f4").rename(target)
+    field.attrs = {**VARIABLES[target].attributes(), **_layer(values)}
+    field.attrs["ancillary_variables"] = "origin"
+    codes = origin.astype("u1").rename("origin")
+    codes.attrs = {**VARIABLES["origin"].attributes(), **ORIGIN.attributes()}
+    return check_cube(xr.Dataset({target: field, "origin": codes}), source="product")
+
+
+def _layer(values: xr.DataArray) -> dict[str, object]:
+    keep = ("depth_from", "depth_to", "cell_methods")
+    return {key: values.attrs[key] for key in keep if key in values.attrs}
+
+
+def origin_of(values: xr.DataArray, coarse_on_fine: xr.DataArray) -> xr.DataArray:
+    """Say where each value comes from: downscaled under an observed coarse cell, else filled."""
+    missing, filled = ORIGIN.code("missing"), ORIGIN.code("filled")
+    code = xr.full_like(values, ORIGIN.code("downscaled"), dtype="u1")
+    code = code.where(coarse_on_fine.notnull(), filled)
+    return code.where(values.notnull(), missing).transpose(*values.dims)
+
+
+def is_predictable(fine: xr.Dataset, predictors: list[str]) -> xr.DataArray:
+    """Tell where all predictors have a value.
+
+    Raises
+    ------
+    CubeProblem
+        When the cube lacks one of them.
+    """
+    missing = [name for name in predictors if name not in fine]
+    if missing:
+        raise CubeProblem(
+            "fine cube",
+            found=f"variables {sorted(map(str, fine.data_vars))}",
+            expected=f"also {', '.join(missing)}",
+            remedy="The model was fitted with them.",
+        )
+    masks = [fine[name].notnull() for name in predictors]
+    mask = masks[0]
+    for one in masks[1:]:
+        mask = mask & one
+    return mask

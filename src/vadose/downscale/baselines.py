@@ -1,0 +1,89 @@
+"""Downscaling without learning: what every model must beat on the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import xarray as xr
+
+from vadose.cubes.regrid import nearest, smooth
+from vadose.downscale.base import align, as_cube, is_predictable, origin_of
+from vadose.errors import CubeProblem
+
+
+class Interpolation:
+    """Interpolate the coarse field; predictors only say where there is land.
+
+    Parameters
+    ----------
+    rule
+        `vadose.cubes.regrid.nearest` or `vadose.cubes.regrid.smooth`.
+    target
+        Variable to downscale.
+
+    Examples
+    --------
+    >>> import vadose.synthetic
+    >>> world = vadose.synthetic.world(size=16, days=8, factor=4, seed=0)
+    >>> baseline = Interpolation(nearest).fit(world.coarse)
+    >>> baseline.predict(world.predictors, world.coarse)["soil_moisture"].sizes["y"]
+    16
+    """
+
+    def __init__(
+        self,
+        rule: Callable[..., xr.DataArray] = smooth,
+        *,
+        target: str = "soil_moisture",
+    ) -> None:
+        self.rule, self.target = rule, target
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Learn nothing."""
+        return self
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Interpolate where all variables of the fine cube have a value."""
+        fine, grid = align(fine, coarse, self.target)
+        mask = is_predictable(fine, [str(name) for name in fine.data_vars])
+        values = self.rule(coarse[self.target], grid).where(mask)
+        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+
+class ClimatologicalPattern:
+    """Add the day's coarse anomaly to the smoothly interpolated mean of all days.
+
+    The mean of many days has fewer gaps and less noise than one day, and its pattern is sharper where
+    swaths overlap; the anomaly is repeated over the cell. Needs a cube with time.
+    """
+
+    def __init__(self, *, target: str = "soil_moisture") -> None:
+        self.target = target
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Learn the mean of each coarse cell over the days that have a value.
+
+        Raises
+        ------
+        CubeProblem
+            When the cube has fewer than two time steps.
+        """
+        if coarse.sizes.get("time", 0) < 2:
+            raise CubeProblem(
+                "coarse cube",
+                found=f"{coarse.sizes.get('time', 0)} time steps",
+                expected="two or more for a climatological pattern",
+            )
+        self.mean_ = coarse[self.target].astype("f8").mean("time", skipna=True)
+        return self
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Give pattern plus anomaly where all variables of the fine cube have a value."""
+        fine, grid = align(fine, coarse, self.target)
+        mask = is_predictable(fine, [str(name) for name in fine.data_vars])
+        anomaly = nearest(coarse[self.target] - self.mean_, grid)
+        values = (smooth(self.mean_, grid) + anomaly).where(mask)
+        values = values.transpose(*coarse[self.target].dims).clip(min=0.0)
+        values.attrs = dict(coarse[self.target].attrs)
+        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))

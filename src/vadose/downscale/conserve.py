@@ -1,0 +1,158 @@
+"""Closure: make the area mean of the fine field equal the coarse value, inside physical bounds."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import xarray as xr
+
+from vadose.cubes.regrid import area_mean, nearest, smooth
+from vadose.downscale.base import Downscaler, align, as_cube, origin_of
+from vadose.grids import grid_of
+from vadose.schema import VARIABLES
+
+
+def close(
+    field: xr.DataArray,
+    coarse: xr.DataArray,
+    *,
+    bounds: tuple[float, float],
+    tolerance: float = 5e-4,
+    passes: int = 30,
+) -> xr.DataArray:
+    """Correct a fine field until its area means equal the coarse values.
+
+    Each pass subtracts the smoothly interpolated residual and clips; clipping is inside the loop because
+    clipping at the end would undo the closure. The last passes correct what is left cell by cell.
+
+    Parameters
+    ----------
+    field
+        Fine field, dims ``[member,] [time,] y, x``; NaN stays NaN and takes no part in the mean.
+    coarse
+        Values to keep; NaN where there is nothing to keep, and the fine field stays as it is.
+    bounds
+        Smallest and largest value allowed.
+    tolerance
+        Largest residual left, in units of the field.
+    passes
+        Largest number of passes.
+
+    Returns
+    -------
+    xarray.DataArray
+        Double precision. The residual that is left is `residual` of the result.
+
+    References
+    ----------
+    ``facts.md`` F10: one bilinear pass leaves an RMSE of .005 at factor 36, six leave .0002.
+
+    Examples
+    --------
+    >>> import vadose.synthetic
+    >>> world = vadose.synthetic.world(size=16, days=8, factor=4, seed=0)
+    >>> wet = world.truth["soil_moisture"] + 0.05
+    >>> coarse = world.coarse_truth["soil_moisture"]
+    >>> closed = close(wet, coarse, bounds=(0.0, 0.6))
+    >>> float(abs(residual(closed, coarse)).max()) < 1e-3
+    True
+    """
+    low, high = bounds
+    fine = grid_of(field)
+    field = field.astype("f8").clip(low, high)
+    for count in range(passes):
+        left = residual(field, coarse)
+        if not float(abs(left).max()) > tolerance:
+            break
+        spread = smooth if count < passes // 2 else nearest
+        field = (field - spread(left, fine).fillna(0.0)).clip(low, high)
+    return field.transpose(*coarse.dims)
+
+
+def residual(field: xr.DataArray, coarse: xr.DataArray) -> xr.DataArray:
+    """Give area mean minus coarse value on the coarse grid; NaN where either is missing."""
+    mean = area_mean(field, grid_of(coarse), min_valid=0.0)
+    return (mean - coarse.astype("f8")).transpose(*coarse.dims)
+
+
+class Closed:
+    """Wrap a downscaler so that its product closes, and write what is left.
+
+    Parameters
+    ----------
+    inner
+        The downscaler to correct.
+    bounds
+        Smallest and largest value; the valid range of the target unless given.
+    tolerance
+        Largest residual left.
+    """
+
+    def __init__(
+        self,
+        inner: Downscaler,
+        *,
+        bounds: tuple[float, float] | None = None,
+        tolerance: float = 5e-4,
+    ) -> None:
+        self.inner, self.bounds, self.tolerance = inner, bounds, tolerance
+        self.target = inner.target
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Fit the wrapped downscaler."""
+        self.inner.fit(coarse)
+        return self
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Predict, close, and add ``closure_residual`` (repeated over the fine cells)."""
+        fine, grid = align(fine, coarse, self.target)
+        wanted = coarse[self.target]
+        raw = self.inner.predict(fine, coarse)[self.target]
+        values = close(
+            raw,
+            wanted,
+            bounds=self.bounds or VARIABLES[self.target].valid_range,
+            tolerance=self.tolerance,
+        )
+        values.attrs = dict(raw.attrs)
+        cube = as_cube(values, self.target, origin_of(values, nearest(wanted, grid)))
+        # of the stored field, so that what is written is what a reader finds
+        left = nearest(residual(cube[self.target], wanted), grid).where(values.notnull())
+        left.attrs = VARIABLES["closure_residual"].attributes()
+        return cube.assign(closure_residual=left.astype("f4"))
+
+
+class Blend:
+    """Average several downscalers with fixed weights.
+
+    Parameters
+    ----------
+    parts
+        Downscalers of one target.
+    weights
+        One per part; scaled to add up to one.
+    """
+
+    def __init__(self, parts: list[Downscaler], weights: list[float] | None = None) -> None:
+        self.parts = parts
+        self.weights = weights if weights is not None else [1.0] * len(parts)
+        self.target = parts[0].target
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Fit every part."""
+        for part in self.parts:
+            part.fit(coarse)
+        return self
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Give the weighted mean; NaN where any part has none."""
+        shares = np.asarray(self.weights, dtype="f8") / np.sum(self.weights)
+        cubes = [part.predict(fine, coarse) for part in self.parts]
+        values = sum(
+            share * cube[self.target].astype("f8")
+            for share, cube in zip(shares, cubes, strict=True)
+        )
+        assert isinstance(values, xr.DataArray)  # noqa: S101 - sum of arrays is an array
+        values.attrs = dict(cubes[0][self.target].attrs)
+        return as_cube(values, self.target, cubes[0]["origin"])

@@ -1,0 +1,264 @@
+"""Downscalers that learn: directly, or departures one scale up to be applied one scale down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from vadose.cubes.regrid import area_mean, nearest
+from vadose.downscale.base import align, as_cube, is_predictable, origin_of
+from vadose.downscale.context import Features, derive, features
+from vadose.errors import CubeProblem, ModelProblem
+from vadose.grids import coarsened, coordinates, grid_of, lonlat
+from vadose.models.base import Model
+from vadose.schema import check_cube
+
+#: Told after each finished step: steps done, steps in all.
+Progress = Callable[[int, int], None]
+Array = npt.NDArray[Any]
+
+
+def _quiet(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class Direct:
+    """Learn the coarse target from coarse predictors and apply that to fine predictors, as the papers do.
+
+    Parameters
+    ----------
+    model
+        Any `vadose.models.base.Model`.
+    predictors
+        Variables of the cubes.
+    target
+        Variable to downscale.
+    with_position
+        Whether longitude and latitude are predictors too (as in Ma et al.).
+
+    Examples
+    --------
+    >>> import vadose.synthetic
+    >>> from vadose.models import RandomForest
+    >>> world = vadose.synthetic.world(size=16, days=8, factor=4, seed=0)
+    >>> from vadose.cubes.regrid import aggregate
+    >>> static = aggregate(world.predictors[["elevation", "sand"]], grid_of(world.coarse))
+    >>> coarse = world.coarse[["soil_moisture"]].assign(static.data_vars)
+    >>> direct = Direct(RandomForest(trees=5), ["elevation", "sand"]).fit(coarse)
+    >>> direct.predict(world.predictors, coarse)["soil_moisture"].shape
+    (8, 16, 16)
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        predictors: Sequence[str],
+        *,
+        target: str = "soil_moisture",
+        with_position: bool = True,
+        progress: Progress = _quiet,
+    ) -> None:
+        self.model, self.predictors, self.target = model, list(predictors), target
+        self.with_position, self.progress = with_position, progress
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Fit the model on every coarse cell and step with target and predictors.
+
+        Raises
+        ------
+        CubeProblem
+            When no cell is complete.
+        """
+        check_cube(coarse, required=[self.target, *self.predictors], source="coarse cube")
+        tables, columns = [], []
+        for step in _steps(coarse, coarse.sizes.get("time", 1)):
+            table, rows = self._table(step)
+            values = step[self.target].values.ravel()[rows]
+            is_known = np.isfinite(values)
+            tables.append(table[is_known])
+            columns.append(values[is_known])
+        self.model.fit(_joined(tables, self.target), np.concatenate(columns).astype("f8"))
+        self.feature_names_ = self._names()
+        return self
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Predict wherever all predictors have a value, also where the coarse field has gaps."""
+        fine, grid = align(fine, coarse, self.target)
+        is_predictable(fine, self.predictors)
+        total = coarse[self.target].sizes.get("time", 1)
+        fields = []
+        for count, step in enumerate(_steps(fine[self.predictors], total)):
+            table, rows = self._table(step)
+            fields.append(_painted(self.model.predict(table), rows, tuple(grid.shape)))
+            self.progress(count + 1, total)
+        values = _stacked(fields, coarse[self.target], grid)
+        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+    def _names(self) -> tuple[str, ...]:
+        position = ("longitude", "latitude") if self.with_position else ()
+        return (*self.predictors, *position)
+
+    def _table(self, step: xr.Dataset) -> tuple[Array, Array]:
+        columns = [step[name].values.ravel() for name in self.predictors]
+        if self.with_position:
+            columns += [one.ravel() for one in lonlat(grid_of(step))]
+        table = np.stack(columns, axis=1).astype(np.float32)
+        rows = np.flatnonzero(np.isfinite(table).all(axis=1))
+        return table[rows], rows
+
+
+class Residual:
+    """Learn departures within cells one scale up, and apply them one scale down.
+
+    The coarse field is aggregated once more by the same factor; how the coarse cells depart from the
+    smooth field through those larger means is learned from features that mean the same at both scales
+    (`vadose.downscale.context`), and applied to the coarse field itself. The larger cells may lie on the
+    grid in ``factor²`` ways; each gives other samples of the same relation.
+
+    Parameters
+    ----------
+    model
+        Any `vadose.models.base.Model`.
+    predictors
+        Variables of the cubes.
+    factor
+        Fine cells along the side of a coarse cell.
+    target
+        Variable to downscale.
+    alignments
+        Number of positions of the larger cells to learn from.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        predictors: Sequence[str],
+        *,
+        factor: int,
+        target: str = "soil_moisture",
+        alignments: int = 16,
+        progress: Progress = _quiet,
+    ) -> None:
+        self.model, self.predictors, self.factor = model, list(predictors), factor
+        self.target, self.alignments, self.progress = target, alignments, progress
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Fit the model on the departures of coarse cells within larger cells.
+
+        Raises
+        ------
+        CubeProblem
+            When the grid is too small to be aggregated once more.
+        """
+        check_cube(coarse, required=[self.target, *self.predictors], source="coarse cube")
+        offsets = _offsets(self.factor, self.alignments)
+        tables, columns = [], []
+        for count, (row, column) in enumerate(offsets):
+            part = _whole_blocks(coarse, self.factor, row, column)
+            for step in _steps(part, part.sizes.get("time", 1)):
+                sample, values = self._sample(step)
+                tables.append(sample.table)
+                columns.append(values)
+                self.feature_names_ = sample.names
+            self.progress(count + 1, len(offsets))
+        self.model.fit(_joined(tables, self.target), np.concatenate(columns))
+        return self
+
+    def _sample(self, step: xr.Dataset) -> tuple[Features, Array]:
+        known = step[self.target].astype("f8")
+        upper = area_mean(known, coarsened(grid_of(step), self.factor), min_valid=0.5)
+        stack = derive(step, self.predictors).where(known.notnull())
+        sample = features(stack, upper.rename(self.target))
+        values = (known.values - sample.prior).ravel()[sample.rows]
+        is_known = np.isfinite(values)
+        chosen = Features(sample.table[is_known], sample.names, sample.rows[is_known], sample.prior)
+        return chosen, values[is_known]
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Add the predicted departures to the smooth field through the coarse values.
+
+        Near a gap the smooth field reaches one cell into it; further inside there is no value, and a
+        fusion step has to fill the gap first.
+        """
+        fine, grid = align(fine, coarse, self.target)
+        is_predictable(fine, self.predictors)
+        if not hasattr(self, "feature_names_"):
+            raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
+        total = coarse[self.target].sizes.get("time", 1)
+        fields = []
+        for count, step in enumerate(_steps(fine[self.predictors], total)):
+            target = coarse[self.target]
+            if "time" in target.dims:
+                target = target.isel(time=count)
+            stack = derive(step, self.predictors)
+            stack = stack.where(stack.notnull().all("predictor"))
+            sample = features(stack, target.astype("f8").rename(self.target))
+            departure = _painted(self.model.predict(sample.table), sample.rows, tuple(grid.shape))
+            fields.append(sample.prior + departure)
+            self.progress(count + 1, total)
+        values = _stacked(fields, coarse[self.target], grid)
+        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+
+def _steps(cube: xr.Dataset, count: int) -> Iterator[xr.Dataset]:
+    """Give `count` time steps one by one, loaded; a static cube is the same at each."""
+    for place in range(count):
+        step = cube.isel(time=place, drop=True) if "time" in cube.dims else cube
+        yield step.load()
+
+
+def _joined(tables: list[Array], target: str) -> Array:
+    table = np.concatenate(tables)
+    if not len(table):
+        raise CubeProblem(
+            "coarse cube",
+            found=f"no cell with {target} and all predictors",
+            expected="some complete cells to learn from",
+            remedy="Check the gaps of each predictor.",
+        )
+    return table
+
+
+def _offsets(factor: int, count: int) -> list[tuple[int, int]]:
+    """Choose positions of the larger cells, the most different first."""
+    every = [(row, column) for row in range(factor) for column in range(factor)]
+    stride = max(1, len(every) // count)
+    order = sorted(
+        every, key=lambda pair: (sum(pair) % 2, (pair[0] * 3 + pair[1] * 7) % len(every))
+    )
+    return order[::stride][:count] if stride > 1 else every[:count]
+
+
+def _whole_blocks(cube: xr.Dataset, factor: int, row: int, column: int) -> xr.Dataset:
+    rows = (cube.sizes["y"] - row) // factor * factor
+    columns = (cube.sizes["x"] - column) // factor * factor
+    if min(rows, columns) < 2 * factor:
+        raise CubeProblem(
+            "coarse cube",
+            found=f"{cube.sizes['y']} x {cube.sizes['x']} cells",
+            expected=f"{3 * factor} x {3 * factor} or more to aggregate once more by {factor}",
+            remedy="Use the direct method or a larger region.",
+        )
+    return cube.isel(y=slice(row, row + rows), x=slice(column, column + columns))
+
+
+def _painted(values: Array, rows: Array, shape: Sequence[int]) -> Array:
+    height, width = shape
+    field = np.full(height * width, np.nan)
+    field[rows] = values
+    return field.reshape(height, width)
+
+
+def _stacked(fields: list[Array], target: xr.DataArray, grid: GeoBox) -> xr.DataArray:
+    coords = dict(coordinates(grid))
+    if "time" in target.dims:
+        coords["time"] = target["time"]
+        return xr.DataArray(
+            np.stack(fields), dims=("time", "y", "x"), coords=coords, attrs=target.attrs
+        )
+    return xr.DataArray(fields[0], dims=("y", "x"), coords=coords, attrs=target.attrs)

@@ -1,0 +1,121 @@
+"""Gradient boosting of histograms: the modern bar for tables, beside the papers' forest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from vadose.errors import ModelProblem
+from vadose.models.base import Column, Table, check_table, read_description, write_description
+from vadose.models.trees import Trees, from_boosting
+
+
+class Boosting:
+    """Add up many small trees, each correcting those before it.
+
+    Parameters
+    ----------
+    trees
+        Number of boosting rounds.
+    rate
+        Share of each correction that is taken.
+    leaves
+        Largest number of leaves of a tree.
+    leaf
+        Fewest samples in a leaf.
+    features
+        Share of the features tried at each split.
+    shrinkage
+        L2 penalty on leaf values.
+    seed
+        Same seed, same trees.
+    workers
+        Threads for predicting.
+
+    Attributes
+    ----------
+    trees_ : Trees
+        The trees as arrays.
+
+    References
+    ----------
+    Friedman (2001), Ann. Statist. 29:1189; Ke et al. (2017), NeurIPS 30 (histograms).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((400, 3))
+    >>> boosting = Boosting(trees=50, leaf=5).fit(X, X[:, 0])
+    >>> bool(abs(boosting.predict(X) - X[:, 0]).mean() < 0.05)
+    True
+    """
+
+    name: ClassVar[str] = "boosting"
+
+    def __init__(
+        self,
+        *,
+        trees: int = 600,
+        rate: float = 0.03,
+        leaves: int = 63,
+        leaf: int = 60,
+        features: float = 0.3,
+        shrinkage: float = 5.0,
+        seed: int = 0,
+        workers: int = 2,
+    ) -> None:
+        self.trees, self.rate, self.leaves, self.leaf = trees, rate, leaves, leaf
+        self.features, self.shrinkage, self.seed, self.workers = features, shrinkage, seed, workers
+
+    def fit(self, X: Table, y: Table, *, weight: Table | None = None) -> Self:
+        """Grow the trees.
+
+        Raises
+        ------
+        ModelProblem
+            Values that are not finite, or fewer rows than two leaves hold.
+        """
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        table = check_table(X)
+        if len(table) < 2 * self.leaf:
+            raise ModelProblem(
+                "training data", found=f"{len(table)} samples", expected=f"{2 * self.leaf} or more"
+            )
+        boosting = HistGradientBoostingRegressor(
+            max_iter=self.trees,
+            learning_rate=self.rate,
+            max_leaf_nodes=self.leaves,
+            min_samples_leaf=self.leaf,
+            max_features=self.features,
+            l2_regularization=self.shrinkage,
+            early_stopping=False,
+            random_state=self.seed,
+        )
+        boosting.fit(table, y, sample_weight=weight)
+        baseline = float(boosting._baseline_prediction.item())
+        self.trees_ = from_boosting(boosting._predictors, baseline, table.shape[1])
+        return self
+
+    def predict(self, X: Table) -> Column:
+        """Give the sum of the trees."""
+        if not hasattr(self, "trees_"):
+            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
+        return self.trees_.predict(X, workers=self.workers)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and ``trees.safetensors``."""
+        if not hasattr(self, "trees_"):
+            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
+        names = ("trees", "rate", "leaves", "leaf", "features", "shrinkage", "seed")
+        parameters = {name: getattr(self, name) for name in names}
+        write_description(folder, self.name, {"parameters": parameters})
+        self.trees_.save(folder / "trees.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a saved model."""
+        boosting = cls(**read_description(folder, cls.name)["parameters"])
+        boosting.trees_ = Trees.load(Path(folder) / "trees.safetensors")
+        return boosting

@@ -1,0 +1,225 @@
+"""Decision trees as plain arrays: what forests and boosting keep, store and predict with.
+
+Arrays instead of scikit-learn's objects, because a model file must be data: nothing here can run code,
+indices are checked when read, and a prediction depends on nothing but the row itself, so that tiles,
+threads and chunks give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vadose.errors import ModelProblem
+from vadose.models.base import Column, Table, check_table
+
+#: Rows that one task carries through all trees: small enough to stay in the processor's cache.
+ROWS_PER_TASK = 8192
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Hold many trees, node after node.
+
+    A node sends a row to ``left`` where ``row[feature] <= threshold``, else to ``right``. A leaf points
+    to itself on both sides. The prediction is ``offset + scale * sum of the leaves' values``.
+
+    Attributes
+    ----------
+    feature, threshold, left, right, value
+        One entry per node; ``left`` and ``right`` are positions in these arrays.
+    roots
+        Position of each tree's root, increasing; a tree's nodes lie between its root and the next.
+    depths
+        Length of the longest path of each tree.
+    offset, scale
+        How leaf values combine.
+    features
+        Number of features a row must have.
+    """
+
+    feature: npt.NDArray[np.int32]
+    threshold: npt.NDArray[np.float64]
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    value: npt.NDArray[np.float64]
+    roots: npt.NDArray[np.int32]
+    depths: npt.NDArray[np.int32]
+    offset: float
+    scale: float
+    features: int
+
+    def predict(self, X: Table, *, workers: int = 1) -> Column:
+        """Give one value per row.
+
+        Parameters
+        ----------
+        X
+            Dims ``(sample, feature)``, finite.
+        workers
+            Threads; the result does not depend on it.
+        """
+        table = check_table(X, features=self.features)
+        result = np.empty(len(table))
+
+        def task(start: int) -> None:
+            rows = slice(start, start + ROWS_PER_TASK)
+            result[rows] = self._predict_block(table[rows])
+
+        starts = range(0, len(table), ROWS_PER_TASK)
+        if workers == 1:
+            for start in starts:
+                task(start)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(task, starts))
+        return result
+
+    def _predict_block(self, rows: npt.NDArray[np.float32]) -> Column:
+        total = np.zeros(len(rows))
+        flat = rows.ravel()
+        first = np.arange(len(rows), dtype=np.int64) * self.features
+        for root, depth in zip(self.roots, self.depths, strict=True):
+            node = np.full(len(rows), root, dtype=np.int32)
+            for _ in range(depth):
+                goes_left = flat.take(first + self.feature.take(node)) <= self.threshold.take(node)
+                node = np.where(goes_left, self.left.take(node), self.right.take(node))
+            total += self.value.take(node)
+        return self.offset + self.scale * total
+
+    def save(self, path: Path) -> None:
+        """Write the arrays as safetensors."""
+        from safetensors.numpy import save_file
+
+        arrays = {
+            one.name: np.atleast_1d(np.asarray(getattr(self, one.name))) for one in fields(self)
+        }
+        save_file(arrays, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Trees:
+        """Read the arrays and check that every path through every tree ends.
+
+        Raises
+        ------
+        ModelProblem
+            Missing, truncated or foreign file; indices that lead out of the tree or in a circle.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            arrays: dict[str, Any] = load_file(path)
+            trees = cls(
+                **{
+                    one.name: (
+                        arrays[one.name].item()
+                        if one.name in ("offset", "scale", "features")
+                        else arrays[one.name]
+                    )
+                    for one in fields(cls)
+                }
+            )
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise ModelProblem(
+                path, found=f"no readable trees ({error})", expected="a saved model"
+            ) from error
+        trees._check(path)
+        return trees
+
+    def _check(self, path: Path) -> None:
+        count = len(self.feature)
+        node = np.arange(count)
+        last = np.append(self.roots[1:], count).astype("i8")
+        sizes = last - self.roots
+        problem = ""
+        if not (
+            all(
+                len(array) == count for array in (self.threshold, self.left, self.right, self.value)
+            )
+            and len(self.depths) == len(self.roots) > 0
+            and self.roots[0] == 0
+            and (sizes > 0).all()
+        ):
+            problem = "arrays of different lengths"
+        elif not ((self.feature >= 0) & (self.feature < self.features)).all():
+            problem = "a feature that does not exist"
+        else:
+            end = np.repeat(last, sizes)
+            for side in (self.left, self.right):
+                is_leaf = (self.left == node) & (self.right == node)
+                # children come after their parent, so that no path is longer than the tree
+                if not (is_leaf | ((side > node) & (side < end))).all():
+                    problem = "a branch that leads out of its tree"
+            if (self.depths < 0).any() or (self.depths > sizes).any():
+                problem = "an impossible depth"
+        if problem:
+            raise ModelProblem(path, found=problem, expected="an intact model file")
+
+
+def from_forest(estimators: Sequence[Any], features: int) -> Trees:
+    """Take the trees out of a fitted scikit-learn forest; their mean is the prediction."""
+    parts = [estimator.tree_ for estimator in estimators]
+    roots = np.cumsum([0, *(part.node_count for part in parts[:-1])])
+    columns: dict[str, list[npt.NDArray[Any]]] = {
+        name: [] for name in ("feature", "threshold", "left", "right", "value")
+    }
+    for root, part in zip(roots, parts, strict=True):
+        own = np.arange(part.node_count)
+        is_leaf = part.children_left < 0
+        columns["feature"].append(np.where(is_leaf, 0, part.feature))
+        columns["threshold"].append(np.where(is_leaf, np.inf, part.threshold))
+        columns["left"].append(np.where(is_leaf, own, part.children_left) + root)
+        columns["right"].append(np.where(is_leaf, own, part.children_right) + root)
+        columns["value"].append(part.value[:, 0, 0])
+    depths = [part.max_depth for part in parts]
+    return _assemble(columns, roots, depths, offset=0.0, scale=1 / len(parts), features=features)
+
+
+def from_boosting(predictors: Sequence[Sequence[Any]], baseline: float, features: int) -> Trees:
+    """Take the trees out of a fitted scikit-learn histogram boosting; their sum is the prediction."""
+    parts = [predictor.nodes for (predictor,) in predictors]
+    roots = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    columns: dict[str, list[npt.NDArray[Any]]] = {
+        name: [] for name in ("feature", "threshold", "left", "right", "value")
+    }
+    for root, part in zip(roots, parts, strict=True):
+        own = np.arange(len(part))
+        is_leaf = part["is_leaf"].astype(bool)
+        columns["feature"].append(np.where(is_leaf, 0, part["feature_idx"]))
+        columns["threshold"].append(np.where(is_leaf, np.inf, part["num_threshold"]))
+        columns["left"].append(np.where(is_leaf, own, part["left"]) + root)
+        columns["right"].append(np.where(is_leaf, own, part["right"]) + root)
+        columns["value"].append(part["value"])
+    depths = [int(part["depth"].max()) for part in parts]
+    return _assemble(columns, roots, depths, offset=baseline, scale=1.0, features=features)
+
+
+def _assemble(
+    columns: dict[str, list[npt.NDArray[Any]]],
+    roots: npt.NDArray[np.int64],
+    depths: Sequence[int],
+    *,
+    offset: float,
+    scale: float,
+    features: int,
+) -> Trees:
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Trees(
+        feature=joined["feature"].astype(np.int32),
+        threshold=joined["threshold"].astype(np.float64),
+        left=joined["left"].astype(np.int32),
+        right=joined["right"].astype(np.int32),
+        value=joined["value"].astype(np.float64),
+        roots=roots.astype(np.int32),
+        depths=np.asarray(depths, dtype=np.int32),
+        offset=offset,
+        scale=scale,
+        features=features,
+    )

@@ -1,0 +1,117 @@
+"""Score several products against one reference on one common sample, always beside the coarse input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from vadose.cubes.regrid import area_mean
+from vadose.errors import GridProblem, ValueProblem
+from vadose.grids import cell_area, grid_of
+from vadose.validate.gain import correlation_gain, error_gain
+from vadose.validate.metrics import METRICS
+from vadose.validate.spatial import within_cell
+from vadose.validate.statistics import moments
+
+VIEWS = ("pooled", "within_cell")
+
+
+def compare(
+    products: Mapping[str, xr.DataArray],
+    reference: xr.DataArray,
+    coarse: GeoBox,
+    *,
+    weight: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Score products on the cells and days where all of them and the reference have a value.
+
+    Parameters
+    ----------
+    products
+        Fine fields by name, dims ``[time,] y, x``, on the grid of the reference.
+    reference
+        The truth, or what stands for it.
+    coarse
+        Grid of the coarse input, for scores within its cells.
+    weight
+        Dims ``y, x``; the true cell area unless given.
+
+    Returns
+    -------
+    xarray.Dataset
+        A Score: every metric of `vadose.validate.metrics.METRICS` with dims ``method, view``, where
+        view is ``pooled`` or ``within_cell`` (departures from the mean of the coarse cell).
+
+    Raises
+    ------
+    GridProblem
+        A product on another grid.
+    ValueProblem
+        No common sample.
+    """
+    grid = grid_of(reference)
+    for name, product in products.items():
+        if grid_of(product) != grid:
+            raise GridProblem(name, found="another grid", expected="the grid of the reference")
+    area = cell_area(grid) if weight is None else weight
+    common = reference.notnull()
+    for product in products.values():
+        common = common & product.notnull()
+    sample = common.values
+    if not sample.any():
+        raise ValueProblem(
+            "products and reference", found="no cell and day in common", expected="a common sample"
+        )
+    weights = np.broadcast_to(area.values, sample.shape)[sample]
+    truth = {
+        "pooled": reference.values[sample],
+        "within_cell": within_cell(reference.where(common), coarse).values[sample],
+    }
+    table = np.full((len(METRICS), len(products), len(VIEWS)), np.nan)
+    for row, product in enumerate(products.values()):
+        fields = {
+            "pooled": product.values[sample],
+            "within_cell": within_cell(product.where(common), coarse).values[sample],
+        }
+        for column, view in enumerate(VIEWS):
+            pair = moments(fields[view], truth[view], weights)
+            table[:, row, column] = [metric(pair) for metric in METRICS.values()]
+    return xr.Dataset(
+        {name: (("method", "view"), table[place]) for place, name in enumerate(METRICS)},
+        coords={"method": list(products), "view": list(VIEWS)},
+    )
+
+
+def gains(score: xr.Dataset, baseline: str) -> dict[str, dict[str, float]]:
+    """Give every method's gain over a baseline of the same score.
+
+    Returns
+    -------
+    dict
+        By method: ``rmse`` (how much smaller, in the unit of the data), ``r`` and ``within_cell_r``
+        (how much larger).
+    """
+    result = {}
+    for method in score["method"].values:
+        own, base = score.sel(method=method), score.sel(method=baseline)
+
+        def pair(
+            metric: str, view: str, own: xr.Dataset = own, base: xr.Dataset = base
+        ) -> tuple[float, float]:
+            return float(own[metric].sel(view=view)), float(base[metric].sel(view=view))
+
+        result[str(method)] = {
+            "rmse": error_gain(*pair("rmse", "pooled")),
+            "r": correlation_gain(*pair("r", "pooled")),
+            "within_cell_r": correlation_gain(*pair("r", "within_cell")),
+        }
+    return result
+
+
+def closure(product: xr.DataArray, coarse: xr.DataArray) -> float:
+    """Give the largest difference between a product's area means and the coarse input."""
+    mean = area_mean(product, grid_of(coarse), min_valid=0.0)
+    return float(np.abs(mean - coarse).max())
