@@ -83,11 +83,18 @@ class GridFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        library = _library()
         with LOCK:
             try:
-                file = _library().SD(str(path))
-            except MissingExtra:
-                raise
+                file = library.SD(str(path))
+                try:
+                    self.layers: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+                        name: (tuple(info[0]), tuple(np.atleast_1d(info[1]).tolist()))
+                        for name, info in file.datasets().items()
+                    }
+                    self.structure = _text(file, "StructMetadata")
+                finally:
+                    file.end()
             except Exception as error:  # pyhdf raises HDF4Error, a bare Exception
                 raise FileProblem(
                     path,
@@ -95,19 +102,15 @@ class GridFile:
                     expected="an HDF-EOS2 grid file",
                     remedy="Download it again.",
                 ) from error
+
+    def core_metadata(self) -> str:
+        """Read CoreMetadata: dates, tile, names. Not needed to open a file, and slow to read."""
+        with LOCK:
+            file = _library().SD(str(self.path))
             try:
-                self.layers: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
-                    name: (tuple(info[0]), tuple(np.atleast_1d(info[1]).tolist()))
-                    for name, info in file.datasets().items()
-                }
-                attributes = file.attributes()
+                return _text(file, "CoreMetadata")
             finally:
                 file.end()
-        self.metadata = "".join(
-            str(text)
-            for key, text in sorted(attributes.items())
-            if re.fullmatch(r"(StructMetadata|CoreMetadata)\.\d+", key)
-        )
 
     def find(self, pattern: str) -> str:
         """Find the one layer whose name matches a regular expression.
@@ -169,7 +172,7 @@ class GridFile:
         """
         dims, shape = self.layers[name]
         owner = dims[0].partition(":")[2]
-        for block in re.findall(r"GROUP=(GRID_\d+)\s(.*?)END_GROUP=\1", self.metadata, re.DOTALL):
+        for block in re.findall(r"GROUP=(GRID_\d+)\s(.*?)END_GROUP=\1", self.structure, re.DOTALL):
             fields = dict(re.findall(r"^\s*(\w+)=(.+?)\s*$", block[1], re.MULTILINE))
             if fields.get("GridName", "").strip('"') == owner:
                 return self._geobox(fields, name, (shape[0], shape[1]))
@@ -212,6 +215,19 @@ def sinusoidal(radius: float = 6371007.181) -> str:
     '+proj=sinu +lon_0=0 +x_0=0 +y_0=0 +R=6371007.181 +units=m +no_defs'
     """
     return f"+proj=sinu +lon_0=0 +x_0=0 +y_0=0 +R={radius} +units=m +no_defs"
+
+
+def _text(file: Any, name: str) -> str:
+    """Join the pieces (``name.0``, ``name.1``, …) of a text attribute; pyhdf reads them by the byte."""
+    pieces = []
+    for number in range(10):
+        piece = file.attr(f"{name}.{number}")
+        try:
+            piece.index()
+        except Exception:  # HDF4Error, a bare Exception: there is no such piece
+            break
+        pieces.append(str(piece.get()))
+    return "".join(pieces)
 
 
 def _numbers(text: str) -> list[float]:

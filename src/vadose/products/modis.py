@@ -159,7 +159,7 @@ def read_tile(path: Path, collection: Collection) -> xr.Dataset:
 def _metadata_date(file: GridFile) -> date:
     hit = re.search(
         r"OBJECT\s*=\s*RANGEBEGINNINGDATE.*?VALUE\s*=\s*\"(\d{4}-\d\d-\d\d)",
-        file.metadata,
+        file.core_metadata(),
         re.DOTALL,
     )
     if hit is None:

@@ -58,7 +58,7 @@ def layer_weights(depth_from: Floats, depth_to: Floats, top: float, bottom: floa
     is_in = is_probe & (depth >= top - TOLERANCE) & (depth <= bottom + TOLERANCE)
     if is_in.any():
         order = np.flatnonzero(is_in)[np.argsort(depth[is_in], kind="stable")]
-        between = (depth[order][1:] + depth[order][:-1]) / 2
+        between = np.clip((depth[order][1:] + depth[order][:-1]) / 2, top, bottom)
         weights[order] = np.diff([top, *between, bottom])
     return weights
 
@@ -103,18 +103,19 @@ def select_layer(
     for name in dict.fromkeys(names):
         members = np.flatnonzero([other == name for other in names])
         weights = layer_weights(begin[members], end[members], top, bottom)
+        layers = list(zip(begin[members].tolist(), end[members].tolist(), strict=True))
+        within = {layer for layer, weight in zip(layers, weights, strict=True) if weight > 0}
+        for layer in sorted(within):
+            if layers.count(layer) > 1:
+                raise ValueProblem(
+                    f"station {name}",
+                    found=f"{layers.count(layer)} sensors at {layer[0]:g} to {layer[1]:g} m",
+                    expected="one sensor a depth",
+                    remedy="Merge them with merge_sensors, or drop all but one.",
+                )
         members, weights = members[weights > 0], weights[weights > 0]
         if not members.size:
             continue
-        layers = list(zip(begin[members].tolist(), end[members].tolist(), strict=True))
-        if len(set(layers)) < len(layers):
-            shared = next(layer for layer in layers if layers.count(layer) > 1)
-            raise ValueProblem(
-                f"station {name}",
-                found=f"{layers.count(shared)} sensors at {shared[0]:g} to {shared[1]:g} m",
-                expected="one sensor a depth",
-                remedy="Merge them with merge_sensors, or drop all but one.",
-            )
         present = np.where(np.isnan(values[members]), 0.0, weights[:, None])
         total = present.sum(axis=0)
         is_enough = (total > 0) & (total >= minimum_share * weights.sum() - 1e-12)
