@@ -212,6 +212,15 @@ def _table() -> dict[str, Variable]:
             f"{water} standard_error",
         ),
         Variable(
+            "relative_soil_moisture", "degree of saturation of the surface soil", "1", (0.0, 1.0)
+        ),
+        Variable(
+            "relative_soil_moisture_uncertainty",
+            "standard error of the degree of saturation of the surface soil",
+            "1",
+            (0.0, 1.0),
+        ),
+        Variable(
             "closure_residual",
             "area mean of the fine field minus the coarse value",
             "m3 m-3",

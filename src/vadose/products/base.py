@@ -7,14 +7,16 @@ anything is read, joining in time, duplicates, order, attributes, and errors tha
 
 from __future__ import annotations
 
+import functools
 import glob
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from odc.geo.geobox import GeoBox
 
 from vadose.errors import FileProblem, NoOverlap, RecipeProblem, VadoseError
 from vadose.grids import Region, crop, grid_of
@@ -170,8 +172,14 @@ class Product:
             ) from error
         if region is None:
             return cube
-        rows, columns = crop(grid_of(cube), region)
+        rows, columns = _window(grid_of(cube), tuple(region))
         return cube.isel(y=rows, x=columns)
+
+
+@functools.lru_cache(maxsize=32)
+def _window(grid: GeoBox, region: Region) -> tuple[slice, slice]:
+    """Find a region's cells once for all files on a grid: places of a global grid take seconds."""
+    return crop(grid, region)
 
 
 def find_files(paths: Paths, pattern: str = "*") -> list[Path]:
@@ -254,48 +262,69 @@ def select_period(cube: xr.Dataset, period: Period, *, source: str, days: int = 
             found=f"{source} from {stamps.min()} to {stamps.max()}",
             expected="days in common",
         )
-    return cube.isel(time=np.flatnonzero(is_inside))
+    inside = np.flatnonzero(
+        is_inside
+    )  # one run, as times are sorted; a slice is cut before reading
+    return cube.isel(time=slice(int(inside[0]), int(inside[-1]) + 1))
 
 
 def join_in_time(parts: Iterable[xr.Dataset], *, source: str) -> xr.Dataset:
     """Join datasets in time: sorted, and of steps with the same stamp the last one given.
 
-    Static datasets (no time) with different variables are merged. The number of steps dropped
-    stands in the attribute ``duplicate_times_dropped``.
+    Datasets with different variables (one file for each) are merged on the same times. The number
+    of steps dropped stands in the attribute ``duplicate_times_dropped``.
 
     Raises
     ------
     FileProblem
-        When grids or variables of the parts differ.
+        When grids of the parts differ, or some of them lack a variable that others have.
     """
     parts = list(parts)
-    if len(parts) == 1:
-        cube = parts[0]
-    else:
-        dim_of = ["time" if "time" in part.dims else "" for part in parts]
-        try:
-            if all(dim_of):
-                cube = xr.concat(
-                    parts,
-                    dim="time",
-                    data_vars="minimal",
-                    coords="minimal",
-                    compat="override",
-                    join="exact",
-                    combine_attrs="override",
-                )
-            else:
-                cube = xr.merge(
-                    parts, join="exact", compat="no_conflicts", combine_attrs="override"
-                )
-        except (ValueError, xr.MergeError) as error:
-            raise FileProblem(
-                source,
-                found=f"files that do not fit together ({str(error).splitlines()[0]})",
-                expected="one grid and the same variables in all files",
-            ) from error
-    if "time" not in cube.dims:
-        return cube
+    is_timed = ["time" in part.dims for part in parts]
+    by_variables: dict[frozenset[Hashable], list[xr.Dataset]] = {}
+    for part in parts:
+        by_variables.setdefault(frozenset(part.data_vars), []).append(part)
+    kinds = list(by_variables)
+    if all(is_timed) and sum(map(len, kinds)) > len(frozenset().union(*kinds)):
+        # xarray would fill what a file lacks with NaN, or drop a variable with its doubled time stamp
+        only = frozenset().union(*kinds) - frozenset.intersection(*kinds)
+        raise FileProblem(
+            source,
+            found=f"files with and files without {', '.join(sorted(map(str, only)))}",
+            expected="the same variables in all files",
+            remedy="Open them apart.",
+        )
+    try:
+        cubes = [_in_order(group) for group in by_variables.values()] if all(is_timed) else parts
+        if len(cubes) == 1:
+            return cubes[0]
+        cube = xr.merge(cubes, join="exact", compat="no_conflicts", combine_attrs="override")
+    except (ValueError, xr.MergeError) as error:
+        raise FileProblem(
+            source,
+            found=f"files that do not fit together ({str(error).splitlines()[0]})",
+            expected="one grid and the same times for all variables",
+        ) from error
+    if all(is_timed):
+        cube.attrs["duplicate_times_dropped"] = max(
+            part.attrs["duplicate_times_dropped"] for part in cubes
+        )
+    return cube
+
+
+def _in_order(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Join files of the same variables in time, sorted, of equal stamps the last."""
+    cube = parts[0]
+    if len(parts) > 1:
+        cube = xr.concat(
+            parts,
+            dim="time",
+            data_vars="minimal",
+            coords="minimal",
+            compat="override",
+            join="exact",
+            combine_attrs="override",
+        )
     times = cube["time"].values
     last_of = {stamp: place for place, stamp in enumerate(times)}
     order = [last_of[stamp] for stamp in sorted(last_of)]
