@@ -18,7 +18,7 @@ import xarray as xr
 from vadose.errors import CubeProblem, UnitProblem, UnknownName, ValueProblem
 
 Kind = Literal["continuous", "class", "mask"]
-Aggregation = Literal["mean", "sum", "max", "majority", "fraction"]
+Aggregation = Literal["mean", "sum", "max", "majority"]
 Interpolation = Literal["smooth", "nearest"]
 
 #: Order of dimensions in every cube.
@@ -198,7 +198,7 @@ def _table() -> dict[str, Variable]:
         units="1",
         valid_range=(0, 1),
         kind="mask",
-        aggregation="fraction",
+        aggregation="majority",
         interpolation="nearest",
     )
     rows = [

@@ -76,6 +76,22 @@ def residual(field: xr.DataArray, coarse: xr.DataArray) -> xr.DataArray:
     return (mean - coarse.astype("f8")).transpose(*coarse.dims)
 
 
+def with_residual(cube: xr.Dataset, coarse: xr.DataArray) -> xr.Dataset:
+    """Add ``closure_residual``: area mean minus coarse value, repeated over the fine cells.
+
+    Parameters
+    ----------
+    cube
+        Fine cube as it will be written, so that a reader finds the residual of what he reads.
+    coarse
+        The coarse field by name of the target.
+    """
+    field = cube[str(coarse.name)]
+    left = nearest(residual(field, coarse), grid_of(field)).where(field.notnull())
+    left.attrs = VARIABLES["closure_residual"].attributes()
+    return cube.assign(closure_residual=left.astype("f4"))
+
+
 class Closed:
     """Wrap a downscaler so that its product closes, and write what is left.
 
@@ -117,10 +133,7 @@ class Closed:
         )
         values.attrs = dict(raw.attrs)
         cube = as_cube(values, self.target, origin_of(values, nearest(wanted, grid)))
-        # of the stored field, so that what is written is what a reader finds
-        left = nearest(residual(cube[self.target], wanted), grid).where(values.notnull())
-        left.attrs = VARIABLES["closure_residual"].attributes()
-        return cube.assign(closure_residual=left.astype("f4"))
+        return with_residual(cube, wanted)
 
 
 class Blend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,8 @@ from vadose.downscale.base import align, as_cube, is_predictable, origin_of
 from vadose.downscale.context import Features, derive, features
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import coarsened, coordinates, grid_of, lonlat
-from vadose.models.base import Model
+from vadose.models import load_model
+from vadose.models.base import Model, read_description, read_name, write_description
 from vadose.schema import check_cube
 
 #: Told after each finished step: steps done, steps in all.
@@ -99,6 +101,11 @@ class Direct:
         values = _stacked(fields, coarse[self.target], grid)
         return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
 
+    def save(self, folder: Path) -> None:
+        """Write what `load_downscaler` reads: a description and the model's own files."""
+        settings = {"with_position": self.with_position}
+        _save(folder, "direct", self, settings)
+
     def _names(self) -> tuple[str, ...]:
         position = ("longitude", "latitude") if self.with_position else ()
         return (*self.predictors, *position)
@@ -169,6 +176,11 @@ class Residual:
         self.model.fit(_joined(tables, self.target), np.concatenate(columns))
         return self
 
+    def save(self, folder: Path) -> None:
+        """Write what `load_downscaler` reads: a description and the model's own files."""
+        settings = {"factor": self.factor, "alignments": self.alignments}
+        _save(folder, "residual", self, settings)
+
     def _sample(self, step: xr.Dataset) -> tuple[Features, Array]:
         known = step[self.target].astype("f8")
         upper = area_mean(known, coarsened(grid_of(step), self.factor), min_valid=0.5)
@@ -203,6 +215,61 @@ class Residual:
             self.progress(count + 1, total)
         values = _stacked(fields, coarse[self.target], grid)
         return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+
+def _save(folder: Path, kind: str, downscaler: Direct | Residual, settings: dict[str, Any]) -> None:
+    if not hasattr(downscaler, "feature_names_"):
+        raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
+    description = {
+        "predictors": downscaler.predictors,
+        "target": downscaler.target,
+        "features": list(downscaler.feature_names_),
+        "settings": settings,
+    }
+    write_description(folder, kind, description, file="downscaler.json")
+    (folder / "model").mkdir()
+    downscaler.model.save(folder / "model")
+
+
+def load_downscaler(folder: Path) -> Direct | Residual:
+    """Read a fitted downscaler; its predictions are the same to the bit.
+
+    Parameters
+    ----------
+    folder
+        What `Direct.save` or `Residual.save` wrote.
+
+    Raises
+    ------
+    ModelProblem
+        Missing, foreign or damaged files, another format version, features that do not agree.
+    """
+    kinds: dict[str, type[Direct] | type[Residual]] = {"direct": Direct, "residual": Residual}
+    kind = read_name(folder, file="downscaler.json")
+    if kind not in kinds:
+        raise ModelProblem(folder, found=f"kind {kind!r}", expected=" or ".join(kinds))
+    description = read_description(folder, kind, file="downscaler.json")
+    try:
+        names, predictors = tuple(description["features"]), description["predictors"]
+        downscaler = kinds[kind](
+            load_model(folder / "model"),
+            predictors,
+            target=description["target"],
+            **description["settings"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelProblem(
+            folder / "downscaler.json",
+            found=f"an incomplete description ({error})",
+            expected="intact",
+        ) from error
+    count = len(getattr(downscaler.model, "importances_", names))
+    if count != len(names):
+        raise ModelProblem(
+            folder, found=f"{len(names)} feature names", expected=f"{count}, as the model has"
+        )
+    downscaler.feature_names_ = names
+    return downscaler
 
 
 def _steps(cube: xr.Dataset, count: int) -> Iterator[xr.Dataset]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from vadose.errors import ModelProblem, UnknownName
 from vadose.models.base import Model, read_name
@@ -28,6 +30,22 @@ def model_class(name: str) -> type[Model]:
     if name not in MODELS:
         raise UnknownName("model", name, MODELS)
     return MODELS[name]
+
+
+def new_model(name: str, *, seed: int, **parameters: Any) -> Model:
+    """Make a model that is not fitted yet.
+
+    Raises
+    ------
+    UnknownName
+
+    Examples
+    --------
+    >>> new_model("random_forest", seed=1, trees=10).name
+    'random_forest'
+    """
+    build: Callable[..., Model] = model_class(name)
+    return build(seed=seed, **parameters)
 
 
 def load_model(folder: Path) -> Model:

@@ -96,22 +96,24 @@ def check_table(X: Table, *, features: int | None = None) -> npt.NDArray[np.floa
     return table
 
 
-def write_description(folder: Path, name: str, description: Mapping[str, Any]) -> None:
-    """Write ``model.json`` with the model's name, format version and parameters."""
+def write_description(
+    folder: Path, name: str, description: Mapping[str, Any], *, file: str = "model.json"
+) -> None:
+    """Write a JSON file with the model's name, format version and parameters."""
     content = {"model": name, "format": FORMAT, **description}
-    (folder / "model.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    (folder / file).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-def read_description(folder: Path, name: str) -> dict[str, Any]:
-    """Read ``model.json`` and check that it describes this model in this format.
+def read_description(folder: Path, name: str, *, file: str = "model.json") -> dict[str, Any]:
+    """Read a model's JSON file and check that it describes this model in this format.
 
     Raises
     ------
     ModelProblem
         Missing, unreadable, another model or another format version.
     """
-    content = _read_json(folder)
-    path = Path(folder) / "model.json"
+    path = Path(folder) / file
+    content = _read_json(path)
     if content.get("model") != name:
         raise ModelProblem(path, found=f"model {content.get('model')!r}", expected=repr(name))
     if content.get("format") != FORMAT:
@@ -124,7 +126,7 @@ def read_description(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def read_name(folder: Path) -> str:
+def read_name(folder: Path, *, file: str = "model.json") -> str:
     """Read the name of the model that a folder holds.
 
     Raises
@@ -132,11 +134,10 @@ def read_name(folder: Path) -> str:
     ModelProblem
         Missing or unreadable description.
     """
-    return str(_read_json(folder).get("model"))
+    return str(_read_json(Path(folder) / file).get("model"))
 
 
-def _read_json(folder: Path) -> dict[str, Any]:
-    path = Path(folder) / "model.json"
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
+
 from vadose.errors import ModelProblem
 from vadose.models.base import Column, Table, check_table, read_description, write_description
-from vadose.models.trees import Trees, from_boosting
+from vadose.models.trees import Trees, from_boosting, gains
 
 
 class Boosting:
@@ -36,6 +38,8 @@ class Boosting:
     ----------
     trees_ : Trees
         The trees as arrays.
+    importances_ : numpy.ndarray
+        Share of each feature in the loss that the splits took away.
 
     References
     ----------
@@ -43,10 +47,9 @@ class Boosting:
 
     Examples
     --------
-    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = rng.random((400, 3))
-    >>> boosting = Boosting(trees=50, leaf=5).fit(X, X[:, 0])
+    >>> boosting = Boosting(trees=200, leaf=5).fit(X, X[:, 0])
     >>> bool(abs(boosting.predict(X) - X[:, 0]).mean() < 0.05)
     True
     """
@@ -96,6 +99,7 @@ class Boosting:
         boosting.fit(table, y, sample_weight=weight)
         baseline = float(boosting._baseline_prediction.item())
         self.trees_ = from_boosting(boosting._predictors, baseline, table.shape[1])
+        self.importances_ = gains(boosting._predictors, table.shape[1])
         return self
 
     def predict(self, X: Table) -> Column:
@@ -110,12 +114,15 @@ class Boosting:
             raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
         names = ("trees", "rate", "leaves", "leaf", "features", "shrinkage", "seed")
         parameters = {name: getattr(self, name) for name in names}
-        write_description(folder, self.name, {"parameters": parameters})
+        description = {"parameters": parameters, "importances": self.importances_.tolist()}
+        write_description(folder, self.name, description)
         self.trees_.save(folder / "trees.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a saved model."""
-        boosting = cls(**read_description(folder, cls.name)["parameters"])
+        description = read_description(folder, cls.name)
+        boosting = cls(**description["parameters"])
+        boosting.importances_ = np.asarray(description["importances"])
         boosting.trees_ = Trees.load(Path(folder) / "trees.safetensors")
         return boosting

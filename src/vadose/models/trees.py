@@ -201,6 +201,15 @@ def from_boosting(predictors: Sequence[Sequence[Any]], baseline: float, features
     return _assemble(columns, roots, depths, offset=baseline, scale=1.0, features=features)
 
 
+def gains(predictors: Sequence[Sequence[Any]], features: int) -> Column:
+    """Sum, feature by feature, the loss that the splits of a boosting took away; adds up to one."""
+    total = np.zeros(features)
+    for (predictor,) in predictors:
+        nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
+        np.add.at(total, nodes["feature_idx"], np.maximum(nodes["gain"], 0.0))
+    return np.asarray(total / max(total.sum(), np.finfo(float).tiny))
+
+
 def _assemble(
     columns: dict[str, list[npt.NDArray[Any]]],
     roots: npt.NDArray[np.int64],

@@ -1,0 +1,185 @@
+"""The command line: one sub-command per verb of `vadose.pipeline`.
+
+Heavy libraries are imported inside the commands, so that ``vadose --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vadose import __version__
+from vadose.errors import VadoseError
+
+app = typer.Typer(
+    help="Make, judge and publish high-resolution, gap-free soil moisture.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
+Recipe = Annotated[Path, typer.Argument(help="A recipe (YAML); see examples/.")]
+Run = Annotated[Path, typer.Argument(help="Folder of the run.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a run that is there, once the new one is done.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(out: Out = Path("runs/demo"), overwrite: Overwrite = False) -> None:
+    """Downscale the bundled real sample and judge it against a withheld truth."""
+    from vadose import pipeline
+
+    _say_what_is_there(out)
+    pipeline.demo(out, overwrite=overwrite, progress=_bar)
+    _show(out)
+
+
+@app.command()
+def run(recipe: Recipe, out: Out, overwrite: Overwrite = False) -> None:
+    """Do all that a recipe names; a stopped run goes on where it was."""
+    from vadose import pipeline
+
+    _say_what_is_there(out)
+    pipeline.run(recipe, out, overwrite=overwrite, progress=_bar)
+    _show(out)
+
+
+@app.command()
+def build(recipe: Recipe, out: Out, overwrite: Overwrite = False) -> None:
+    """Make the coarse and fine cubes of a recipe."""
+    from vadose import pipeline
+
+    pipeline.build(recipe, out, overwrite=overwrite, progress=_bar)
+    typer.echo(f"Cubes are in {out}. Next: vadose fit {out}")
+
+
+@app.command()
+def fit(run: Run) -> None:
+    """Learn from the coarse cube."""
+    from vadose import pipeline
+
+    pipeline.fit(run, progress=_bar)
+    typer.echo(f"Models are in {run / 'models'}. Next: vadose downscale {run}")
+
+
+@app.command()
+def downscale(run: Run) -> None:
+    """Predict the fine field with every method and write the product."""
+    from vadose import pipeline
+
+    pipeline.downscale(run, progress=_bar)
+    typer.echo(f"The product is {run / 'product.nc'}. Next: vadose validate {run}")
+
+
+@app.command()
+def validate(run: Run) -> None:
+    """Score every method beside the coarse input."""
+    from vadose import pipeline
+
+    pipeline.validate(run, progress=_bar)
+    _table(run)
+    typer.echo(f"Next: vadose report {run}")
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Write the report of a run."""
+    from vadose import pipeline
+
+    typer.echo(f"Report: {pipeline.report(run, progress=_bar)}")
+
+
+def _say_what_is_there(out: Path) -> None:
+    from vadose import pipeline
+
+    done = pipeline.finished(out)
+    if done and "report" not in done:
+        typer.echo(f"Found an unfinished run in {out} ({', '.join(done)} done); going on with it.")
+
+
+def _show(out: Path) -> None:
+    _table(out)
+    typer.echo(f"Product: {out / 'product.nc'}\nReport:  {out / 'report.html'}")
+
+
+def _table(run: Path) -> None:
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    table = Table(
+        title=f"{scores['target']} against the truth, {scores['unit']}, {scores['n']} cells"
+    )
+    table.add_column("method")
+    for column in ("R", "RMSE", "bias", "ubRMSE", "within-cell r", "gain in RMSE", "closure"):
+        table.add_column(column, justify="right")
+    for name, row in scores["methods"].items():
+        pooled, gain = row["pooled"], row["gain_over_nearest"]["rmse"]
+        style = "bold" if name == scores["best"] else "red" if gain < 0 else ""
+        table.add_row(
+            row["title"],
+            f"{pooled['r']:.4f}",
+            f"{pooled['rmse']:.4f}",
+            f"{pooled['bias']:+.4f}",
+            f"{pooled['ubrmse']:.4f}",
+            "-" if row["within_cell"]["r"] is None else f"{row['within_cell']['r']:.3f}",
+            f"{gain:+.4f}",
+            f"{row['closure_max']:.1e}",
+            style=style,
+        )
+    Console().print(table)
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on the error stream."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description:<44}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task(words, total=None)
+
+        def step(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield step
+        progress.update(task, completed=1, total=1)
+
+
+def main() -> None:
+    """Run the command line; a bad input is one clear error and exit code 2."""
+    try:
+        app()
+    except VadoseError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Run the same command again to go on.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

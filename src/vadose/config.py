@@ -1,0 +1,322 @@
+"""The recipe: what a study is made of, checked before any work begins.
+
+A recipe is a YAML file; `examples/` holds complete ones. Unknown keys, unknown names and values of the
+wrong type are errors that name the place, what was found and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vadose.errors import FileProblem, RecipeProblem, UnknownName
+from vadose.models import model_class
+from vadose.products import PRODUCTS
+from vadose.schema import VARIABLES
+
+#: The recipe of the demo; it travels with the package.
+DEMO_RECIPE = Path(__file__).parent / "sample.yaml"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Part):
+    """Name a product and the files it is read from.
+
+    Attributes
+    ----------
+    product
+        A name in ``vadose.products.PRODUCTS``.
+    paths
+        Files, folders or globs, relative to the recipe; none for the bundled sample.
+    variables
+        Which of the product's variables to take; all unless given.
+    """
+
+    product: str
+    paths: list[str] = []
+    variables: list[str] | None = None
+
+    @field_validator("product")
+    @classmethod
+    def _product_exists(cls, name: str) -> str:
+        if name not in PRODUCTS:
+            raise ValueError(str(UnknownName("product", name, PRODUCTS)))
+        return name
+
+
+class Build(_Part):
+    """Say how the cubes are made.
+
+    Attributes
+    ----------
+    sources
+        Where the variables come from.
+    coarsen
+        Fine cells along the side of a coarse cell.
+    min_valid
+        Share of a coarse cell that must have values.
+    withhold
+        Make the coarse target by aggregating the fine one, which no model then sees: it is the truth.
+    region
+        West, south, east, north in degrees.
+    period
+        First and last day.
+    """
+
+    sources: list[Source] = Field(min_length=1)
+    coarsen: int = Field(gt=1)
+    min_valid: float = Field(default=0.5, gt=0, le=1)
+    withhold: bool = False
+    region: tuple[float, float, float, float] | None = None
+    period: tuple[str, str] | None = None
+
+    @field_validator("period", mode="before")
+    @classmethod
+    def _days_as_text(cls, value: Any) -> Any:
+        """YAML reads bare dates as dates."""
+        return [str(day) for day in value] if isinstance(value, list | tuple) else value
+
+
+class Method(_Part):
+    """Describe one way of downscaling, to be scored beside the others.
+
+    Attributes
+    ----------
+    title
+        Words for tables and figures.
+    kind
+        ``nearest``, ``smooth``, ``climatology``: baselines; ``direct``, ``residual``: a model;
+        ``close``: closure around the method named in `of`; ``blend``: the mean of those in `of`.
+    model, parameters
+        A name in ``vadose.models.MODELS`` and its keywords.
+    of
+        Methods to wrap.
+    weights
+        Of the parts of a blend; equal unless given.
+    alignments
+        Positions of the larger cells that residual learning uses.
+    with_position
+        Whether direct learning is given longitude and latitude.
+    """
+
+    title: str
+    kind: Literal["nearest", "smooth", "climatology", "direct", "residual", "close", "blend"]
+    model: str | None = None
+    parameters: dict[str, float | int | bool | str] = {}
+    of: list[str] = []
+    weights: list[float] | None = None
+    alignments: int = Field(default=16, ge=1)
+    with_position: bool = True
+
+    @property
+    def is_baseline(self) -> bool:
+        """Tell whether nothing is learned."""
+        return self.kind in ("nearest", "smooth", "climatology")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        learns = self.kind in ("direct", "residual")
+        if learns != (self.model is not None):
+            raise ValueError(f"kind {self.kind!r} {'needs' if learns else 'takes no'} model")
+        if self.model is not None:
+            known = set(inspect.signature(model_class(self.model)).parameters) - {"seed", "workers"}
+            for name in self.parameters:
+                if name not in known:
+                    raise ValueError(str(UnknownName(f"parameter of {self.model}", name, known)))
+        wanted = {"close": 1}.get(self.kind, len(self.of) if self.kind == "blend" else 0)
+        if len(self.of) != wanted or (self.kind == "blend" and len(self.of) < 2):
+            expected = {"close": "one method", "blend": "two or more methods"}
+            raise ValueError(
+                f"kind {self.kind!r} has of: {self.of}, expected {expected.get(self.kind, 'none')}"
+            )
+        if self.weights is not None and len(self.weights) != len(self.of):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.of)} methods")
+        return self
+
+
+class Recipe(_Part):
+    """Describe a study: cubes, methods, and which of them is published.
+
+    Attributes
+    ----------
+    title
+        What the report is headed with.
+    seed
+        Same seed, same bits.
+    target
+        Variable to downscale.
+    predictors
+        Variables to learn from.
+    build
+        How the cubes are made.
+    methods
+        Ways of downscaling by name, wrapped ones after those they wrap.
+    publish
+        The method whose product is written.
+    notes
+        What a reader of the scores must know; printed beside them.
+    """
+
+    title: str
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    target: str = "soil_moisture"
+    predictors: list[str] = Field(min_length=1)
+    build: Build
+    methods: dict[str, Method]
+    publish: str
+    notes: list[str] = []
+
+    @field_validator("target")
+    @classmethod
+    def _target_exists(cls, name: str) -> str:
+        return _known_variable(name)
+
+    @field_validator("predictors")
+    @classmethod
+    def _predictors_exist(cls, names: list[str]) -> list[str]:
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"{', '.join(sorted(doubled))} named twice")
+        return [_known_variable(name) for name in names]
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        if self.target in self.predictors:
+            raise ValueError(f"the target {self.target!r} stands among the predictors")
+        for baseline in ("nearest", "smooth"):
+            if baseline not in self.methods or self.methods[baseline].kind != baseline:
+                raise ValueError(
+                    f"methods lack {baseline!r} of that kind: every score stands beside the coarse "
+                    "input"
+                )
+        earlier: list[str] = []
+        for name, method in self.methods.items():
+            for part in method.of:
+                if part not in earlier:
+                    raise ValueError(str(UnknownName(f"method (in {name}: of)", part, earlier)))
+            earlier.append(name)
+        if self.publish not in self.methods:
+            raise ValueError(str(UnknownName("method (in publish)", self.publish, self.methods)))
+        return self
+
+
+def _known_variable(name: str) -> str:
+    if name not in VARIABLES:
+        near = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.4)
+        raise ValueError(
+            f"unknown variable {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    return name
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+
+    Raises
+    ------
+    FileProblem
+        Missing or unreadable file.
+    RecipeProblem
+        Not YAML, an unknown key or name, a missing key, a value of the wrong type.
+
+    Examples
+    --------
+    >>> read_recipe(DEMO_RECIPE).target
+    'soil_moisture'
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FileProblem(path, found="no such file", expected="a recipe (YAML)") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileProblem(path, found=f"no readable text ({error})", expected="YAML") from error
+    return parse_recipe(text, source=str(path))
+
+
+def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
+    """Check the text of a recipe.
+
+    Raises
+    ------
+    RecipeProblem
+        The message names the key, what was found, and the nearest valid name.
+
+    Examples
+    --------
+    >>> parse_recipe("titel: x")
+    Traceback (most recent call last):
+    vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of build, \
+methods, notes, predictors, publish, seed, target, title. Did you mean 'title'?
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        detail = " ".join(str(error).split())
+        raise RecipeProblem(source, found=f"no valid YAML ({detail})") from error
+    if not isinstance(content, dict):
+        raise RecipeProblem(
+            source, found=f"a {type(content).__name__}", expected="keys such as title and build"
+        )
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise _problem(error, source) from error
+
+
+def _problem(error: ValidationError, source: str) -> RecipeProblem:
+    """Turn the first fault into one clear message; a misspelt key explains a missing one."""
+    faults = error.errors()
+    first = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
+    place = [str(part) for part in first["loc"]]
+    subject = f"{source}: {'.'.join(place)}" if place else source
+    if first["type"] == "extra_forbidden":
+        valid = sorted(_fields_at(Recipe, place[:-1]))
+        near = difflib.get_close_matches(place[-1], valid, n=1, cutoff=0.4)
+        return RecipeProblem(
+            subject,
+            found="an unknown key",
+            expected=f"one of {', '.join(valid)}",
+            remedy=f"Did you mean {near[0]!r}?" if near else "",
+        )
+    if first["type"] == "missing":
+        return RecipeProblem(subject, found="nothing", expected="a value")
+    found = "" if isinstance(first["input"], dict) else f"{first['input']!r}: "
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return RecipeProblem(subject, found=f"{found}{message[0].lower()}{message[1:]}")
+
+
+def _fields_at(model: type[BaseModel], place: list[str]) -> Mapping[str, Any]:
+    """Find the keys that are valid at a place of the recipe."""
+    for part in place:
+        field = model.model_fields.get(part)
+        if field is None:
+            continue  # a list index or the free name of a method
+        inner = _model_in(field.annotation)
+        if inner is not None:
+            model = inner
+    return model.model_fields
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        inner = _model_in(part)
+        if inner is not None:
+            return inner
+    return None

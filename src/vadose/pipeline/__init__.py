@@ -1,0 +1,336 @@
+"""The verbs: each is a function of a run folder and a sub-command of ``vadose``.
+
+``build`` makes the cubes, ``fit`` learns, ``downscale`` predicts, ``validate`` scores and ``report`` tells;
+``run`` does all of them and ``demo`` does so on the bundled sample. A stage knows of the one before it
+only what stands in the folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from vadose.config import DEMO_RECIPE, Recipe, read_recipe
+from vadose.errors import RunProblem
+from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
+
+Step = Callable[[int, int], None]
+
+
+class Progress(Protocol):
+    """Show how far a long piece of work has come."""
+
+    def __call__(self, words: str) -> AbstractContextManager[Step]:
+        """Open a bar; what it gives is called with steps done and steps in all."""
+        ...
+
+
+def quiet(words: str) -> AbstractContextManager[Step]:
+    """Show nothing."""
+    return nullcontext(lambda done, total: None)
+
+
+def demo(out: str | Path, *, overwrite: bool = False, progress: Progress = quiet) -> Path:
+    """Run the bundled study: real data, a withheld truth, a report.
+
+    Parameters
+    ----------
+    out
+        Folder of the run.
+    overwrite
+        Replace a finished run that is there.
+    progress
+        Shows how far the work has come.
+
+    Returns
+    -------
+    pathlib.Path
+        The report.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    command = f"vadose demo --out {out}"
+    return run(DEMO_RECIPE, out, overwrite=overwrite, progress=progress, command=command)
+
+
+def run(
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+    command: str | None = None,
+) -> Path:
+    """Do all that a recipe names; a run that was stopped goes on behind its last finished stage.
+
+    Parameters
+    ----------
+    recipe
+        A YAML file, see ``examples/``.
+    out
+        Folder of the run.
+    overwrite
+        Replace a finished run that is there.
+    progress
+        Shows how far the work has come.
+    command
+        What repeats the run, for its manifest.
+
+    Returns
+    -------
+    pathlib.Path
+        The report.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
+    stages = {"fit": fit, "downscale": downscale, "validate": validate, "report": report}
+    if not folder.is_done("build"):
+        _build(folder, progress)
+    for name, function in stages.items():
+        if not folder.is_done(name):
+            function(folder.path, progress=progress)
+    drop_previous(folder.path)
+    return folder / "report.html"
+
+
+def finished(out: str | Path) -> list[str]:
+    """List the stages that are finished in a folder; none where there is no run."""
+    folder = RunFolder(Path(out))
+    try:
+        return [stage for stage in STAGES if folder.is_done(stage)]
+    except RunProblem:
+        return []
+
+
+def build(
+    recipe: str | Path, out: str | Path, *, overwrite: bool = False, progress: Progress = quiet
+) -> Path:
+    """Make the coarse and the fine cube (and the truth, where the recipe withholds one)."""
+    folder = _start(recipe, out, overwrite, f"vadose run {recipe} --out {out}")
+    _build(folder, progress)
+    return folder.path
+
+
+def _start(recipe: str | Path, out: str | Path, overwrite: bool, command: str) -> RunFolder:
+    recipe = Path(recipe)
+    read_recipe(recipe)  # faults first, before anything is made
+    text = recipe.read_text(encoding="utf-8")
+    return start(Path(out), text, origin=recipe.parent, command=command, overwrite=overwrite)
+
+
+def _build(folder: RunFolder, progress: Progress) -> None:
+    from vadose.cubes.assemble import withhold
+    from vadose.pipeline.sources import open_sources
+    from vadose.store import write_cube
+
+    recipe = folder.recipe
+    with folder.stage("build"), progress("Building the cubes") as step:
+        sources, inputs = open_sources(recipe, Path(folder.state["origin"]))
+        cubes = withhold(
+            sources,
+            target=recipe.target,
+            predictors=recipe.predictors,
+            factor=recipe.build.coarsen,
+            min_valid=recipe.build.min_valid,
+        )
+        for count, (name, cube) in enumerate(cubes.items()):
+            write_cube(cube, folder / f"{name}.zarr", overwrite=True)
+            step(count + 1, len(cubes))
+        folder.write_json("inputs.json", inputs)
+
+
+def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
+    """Fit every model of the recipe on the coarse cube; a model that is there is kept."""
+    from vadose.pipeline.methods import learner
+    from vadose.store import open_cube, replaced
+
+    folder = RunFolder(Path(path))
+    folder.need("build")
+    recipe = folder.recipe
+    with folder.stage("fit"):
+        coarse = open_cube(folder / "coarse.zarr")
+        (folder / "models").mkdir(exist_ok=True)
+        for name, method in recipe.methods.items():
+            target = folder / f"models/{name}"
+            if method.model is None or target.exists():
+                continue
+            with progress(f"Learning: {method.title}") as step:
+                fitted = learner(recipe, name, step).fit(coarse)
+                with replaced(target) as partial:
+                    partial.mkdir()
+                    fitted.save(partial)
+    return folder.path
+
+
+def downscale(path: str | Path, *, progress: Progress = quiet) -> Path:
+    """Predict the fine field with every method, and publish the one that the recipe names."""
+    from vadose.downscale.conserve import with_residual
+    from vadose.downscale.downscaler import load_downscaler
+    from vadose.pipeline.methods import without_learning
+    from vadose.store import open_cube, write_cube, write_netcdf
+
+    folder = RunFolder(Path(path))
+    folder.need("fit")
+    recipe = folder.recipe
+    with folder.stage("downscale"):
+        coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
+        predictions = folder / "predictions"
+        predictions.mkdir(exist_ok=True)
+        for name, method in recipe.methods.items():
+            target = predictions / f"{name}.zarr"
+            if target.exists():
+                continue
+            with progress(f"Downscaling: {method.title}") as step:
+                if method.model is None:
+                    downscaler = without_learning(method, recipe.target, predictions).fit(coarse)
+                else:
+                    downscaler = load_downscaler(folder / f"models/{name}")
+                    downscaler.progress = step
+                write_cube(downscaler.predict(fine, coarse), target)
+        with progress("Writing the product"):
+            chosen = open_cube(predictions / f"{recipe.publish}.zarr").load()
+            product = with_residual(chosen, coarse[recipe.target].load())
+            product.attrs.update(_product_attributes(folder))
+            write_cube(product, folder / "product.zarr", overwrite=True)
+            write_netcdf(product, folder / "product.nc", overwrite=True)
+    return folder.path
+
+
+def _product_attributes(folder: RunFolder) -> dict[str, str]:
+    import json
+
+    recipe = folder.recipe
+    inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    import vadose
+
+    return {
+        "title": recipe.title,
+        "source": f"vadose {vadose.__version__}, method: {recipe.methods[recipe.publish].title}",
+        "history": f"{folder.state['started']} {folder.state['command']}",
+        "references": "; ".join(one["citation"] for one in inputs),
+        "license": "; ".join(one["licence"] for one in inputs),
+    }
+
+
+def validate(path: str | Path, *, progress: Progress = quiet) -> Path:
+    """Score every method against the truth, beside the coarse input on the same cells."""
+    from vadose.grids import grid_of
+    from vadose.store import open_cube
+    from vadose.validate.protocol import closure, compare, gains
+
+    folder = RunFolder(Path(path))
+    folder.need("downscale")
+    recipe = folder.recipe
+    with folder.stage("validate"), progress("Scoring") as step:
+        coarse = open_cube(folder / "coarse.zarr")[recipe.target].load()
+        truth = open_cube(folder / "truth.zarr")[recipe.target].load()
+        fields = {
+            name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target].load()
+            for name in recipe.methods
+        }
+        step(1, 3)
+        score = compare(fields, truth, grid_of(coarse))
+        step(2, 3)
+        over = {baseline: gains(score, baseline) for baseline in ("nearest", "smooth")}
+        methods: dict[str, Any] = {}
+        for name, method in recipe.methods.items():
+            own = score.sel(method=name)
+            methods[name] = {
+                "title": method.title,
+                "is_baseline": method.is_baseline,
+                **{view: _numbers(own.sel(view=view)) for view in ("pooled", "within_cell")},
+                **{f"gain_over_{base}": _clean(table[name]) for base, table in over.items()},
+                "closure_max": closure(fields[name], coarse),
+            }
+        best = min(methods, key=lambda name: methods[name]["pooled"]["rmse"])
+        content = {
+            "target": recipe.target,
+            "unit": truth.attrs["units"],
+            "weights": "cell area",
+            "n": methods[best]["pooled"]["n"],
+            "best": best,
+            "methods": methods,
+        }
+        folder.write_json("scores.json", content)
+        folder.write_text("scores.csv", _as_csv(methods))
+        step(3, 3)
+    return folder.path
+
+
+def _numbers(score: Any) -> dict[str, float | None]:
+    numbers = _clean({str(name): float(score[name]) for name in score.data_vars})
+    return {**numbers, "n": int(numbers["n"] or 0)}
+
+
+def _clean(numbers: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: an undefined score is null."""
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _as_csv(methods: dict[str, Any]) -> str:
+    text = io.StringIO()
+    views = ("pooled", "within_cell", "gain_over_nearest", "gain_over_smooth")
+    first = next(iter(methods.values()))
+    columns = [f"{view}_{name}" for view in views for name in first[view]]
+    writer = csv.writer(text)
+    writer.writerow(["method", "title", "is_baseline", *columns, "closure_max"])
+    for name, row in methods.items():
+        values = [row[view][metric] for view in views for metric in row[view]]
+        writer.writerow([name, row["title"], row["is_baseline"], *values, row["closure_max"]])
+    return text.getvalue()
+
+
+def report(path: str | Path, *, progress: Progress = quiet) -> Path:
+    """Tell the run in one HTML page that opens offline."""
+    import json
+
+    from vadose.report.html import write_report
+
+    folder = RunFolder(Path(path))
+    folder.need("validate")
+    with folder.stage("report"), progress("Drawing the report"):
+        inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+        folder.write_json("manifest.json", manifest(folder, inputs))
+        folder.write_text("importances.csv", _importances(folder))
+        page = write_report(folder.path)
+    folder.write_json("manifest.json", manifest(folder, inputs))
+    return page
+
+
+def _importances(folder: RunFolder) -> str:
+    """Average the importances of the published method's models, summed over each predictor's aspects."""
+    from vadose.downscale.downscaler import load_downscaler
+
+    total: dict[str, float] = {}
+    for name in learned_parts(folder.recipe, folder.recipe.publish):
+        fitted = load_downscaler(folder / f"models/{name}")
+        for feature, value in zip(
+            fitted.feature_names_, getattr(fitted.model, "importances_", ()), strict=False
+        ):
+            predictor = feature.split(":")[0]
+            predictor = "land_cover" if predictor.startswith("land_cover_") else predictor
+            total[predictor] = total.get(predictor, 0.0) + float(value)
+    whole = sum(total.values()) or 1.0
+    rows = sorted(total.items(), key=lambda item: -item[1])
+    return "predictor,importance\n" + "".join(
+        f"{name},{value / whole:.6f}\n" for name, value in rows
+    )
+
+
+def learned_parts(recipe: Recipe, name: str) -> list[str]:
+    """List the methods with a model that a method is made of, itself included."""
+    method = recipe.methods[name]
+    own = [name] if method.model is not None else []
+    return own + [part for inner in method.of for part in learned_parts(recipe, inner)]
