@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,25 @@ def test_missing_extra_tells_how_to_install_it() -> None:
     assert str(MissingExtra("torch", extra="torch")) == (
         "torch: found no such library. Install it with: pip install 'vadose[torch]'"
     )
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "problem",
+    [
+        *(kind(Path("a/b.nc"), found="b", expected="c", remedy="D.") for kind in PROBLEMS),
+        VadoseError("a", found="b"),
+        UnknownName("grid", "EASE2_36", ["EASE2_36km", "EASE2_9km"]),
+        MissingExtra("torch", extra="torch"),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+def test_every_problem_comes_back_whole_from_another_process(
+    problem: VadoseError, protocol: int
+) -> None:
+    problem.add_note("while opening a folder")
+    for back in (pickle.loads(pickle.dumps(problem, protocol)), copy.copy(problem)):  # noqa: S301
+        assert type(back) is type(problem)
+        assert str(back) == str(problem)
+        assert back.args == problem.args
+        assert vars(back) == vars(problem)

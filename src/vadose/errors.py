@@ -6,9 +6,11 @@ All of them derive from `VadoseError`; the command line prints the text and exit
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class VadoseError(Exception):
@@ -42,6 +44,10 @@ class VadoseError(Exception):
         if remedy:
             text += f" {remedy}"
         super().__init__(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross to another process: an exception is otherwise rebuilt from its text alone, which fails."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class FileProblem(VadoseError):
