@@ -419,20 +419,66 @@ def test_units_and_binary_files_are_refused(tmp_path):
         read_table(tmp_path, StationTable(0, 0.1, value="sm"))
 
 
-def test_workbooks_are_read_or_their_library_is_named(tmp_path):
-    path = tmp_path / "a.xlsx"
+def test_workbook_is_read_like_the_same_table_as_text(tmp_path):
+    pytest.importorskip("openpyxl", reason="openpyxl (extra products) is not installed")
     frame = pd.read_csv(io.StringIO(TEXT))
-    try:
-        frame.to_excel(path, index=False)
-    except ImportError:
-        archive(path, ("xl/workbook.xml", "<workbook/>"))
-        with pytest.raises(MissingExtra, match="openpyxl"):
-            read_table(path, TABLE)
-    else:
-        assert read_table(path, TABLE).sizes["sensor"] == 2
-    bomb = archive(tmp_path / "b.xlsx", ("xl/workbook.xml", " " * 20_000_000))
-    with pytest.raises(FileProblem, match="unpack to"):
-        read_table(bomb, TABLE)
+    frame[TABLE.time] = pd.to_datetime(frame[TABLE.time])  # cells that Excel knows as dates
+    (tmp_path / "a.csv").write_text(TEXT)
+    frame.to_excel(tmp_path / "a.xlsx", index=False)
+    text, workbook = (read_table(tmp_path / name, TABLE) for name in ("a.csv", "a.xlsx"))
+    assert workbook.sizes["sensor"] == 2
+    xr.testing.assert_identical(workbook, text)
+
+
+def test_workbook_without_its_library_names_it(tmp_path, monkeypatch):
+    path = archive(tmp_path / "a.xlsx", ("xl/workbook.xml", "<workbook/>"))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(MissingExtra, match=r"openpyxl.*vadose\[products\]"):
+        read_table(path, TABLE)
+
+
+BOMB = (
+    "<!DOCTYPE a [<!ENTITY a 'ha'>"
+    + "".join(
+        f"<!ENTITY {new} '{10 * f'&{old};'}'>"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    + "]><workbook>&i;</workbook>"
+)
+
+
+@pytest.mark.parametrize(
+    ("member", "text", "found"),
+    [
+        ("xl/workbook.xml", "<workbook/>", "no readable table"),
+        ("xl/workbook.xml", "<workbook", "no readable table"),
+        ("[Content_Types].xml", BOMB, "no readable table"),
+        ("xl/workbook.xml", " " * 20_000_000, "unpack to"),
+        ("../xl/workbook.xml", "", "written outside"),
+    ],
+)
+def test_workbooks_that_cannot_be_read_are_named(tmp_path, member, text, found):
+    pytest.importorskip("openpyxl", reason="openpyxl (extra products) is not installed")
+    path = archive(tmp_path / "b.xlsx", (member, text))
+    with pytest.raises(FileProblem, match=rf"b\.xlsx: found.*{found}"):
+        read_table(path, TABLE)
+
+
+def test_damaged_workbook_is_read_right_or_named(tmp_path):
+    pytest.importorskip("openpyxl", reason="openpyxl (extra products) is not installed")
+    path = tmp_path / "a.xlsx"
+    pd.read_csv(io.StringIO(TEXT)).to_excel(path, index=False)
+    whole, intact = path.read_bytes(), read_table(path, TABLE)
+    refused = 0
+    for place in range(0, len(whole), len(whole) // 12):
+        damaged = bytes(byte ^ 255 for byte in whole[place : place + 9])
+        path.write_bytes(whole[:place] + damaged + whole[place + 9 :])
+        try:
+            xr.testing.assert_identical(read_table(path, TABLE), intact)
+        except FileProblem as problem:
+            refused += "a.xlsx" in str(problem)
+        path.unlink()
+    assert refused >= 6
 
 
 # Layers, merging, days ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ What the columns mean is not guessed: a `StationTable` says it.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,19 +143,32 @@ def read_table(
 
 def _load(path: Path) -> pd.DataFrame:
     """Read a table as text, so that nothing is converted that the mapping does not name."""
+    if path.suffix.lower() in {".xlsx", ".xlsm"}:
+        return _load_workbook(path)
     try:
-        if path.suffix.lower() in {".xlsx", ".xlsm"}:
-            with open_archive(path):  # a workbook is a zip archive, and may be a bomb
-                pass
-            return pd.read_excel(path, dtype=str)
         return pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _load_workbook(path: Path) -> pd.DataFrame:
+    with open_archive(path):  # a workbook is a zip archive, and may be a bomb
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library remarks on styles, which we do not use
+            return pd.read_excel(path, dtype=str)
     except ImportError as error:
         raise MissingExtra("openpyxl", extra="products") from error
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        detail = str(error).strip().splitlines() or ["no detail"]
-        raise FileProblem(
-            path, found=f"no readable table ({detail[0]})", expected="CSV in UTF-8, or Excel"
-        ) from error
+    except Exception as error:  # KeyError, SyntaxError, BadZipFile, zlib.error: no common base
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> FileProblem:
+    detail = str(error).strip().splitlines() or [type(error).__name__]
+    return FileProblem(
+        path, found=f"no readable table ({detail[0]})", expected="CSV in UTF-8, or Excel"
+    )
 
 
 def _column(path: Path, frame: pd.DataFrame, name: str) -> pd.Series[Any]:
