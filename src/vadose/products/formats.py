@@ -164,14 +164,20 @@ def is_reduced_gaussian(path: Path) -> bool:
 
 
 class RasterFile(RawFile):
-    """Read what GDAL reads; bands are named ``1``, ``2``, … and have dims ``y, x``."""
+    """Read what GDAL reads; bands are named ``1``, ``2``, … and have dims ``y, x``.
+
+    Attributes
+    ----------
+    source
+        The open file of rasterio.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(rasterio.Env(**RASTER_OPTIONS))
         try:
-            self._file = self._stack.enter_context(rasterio.open(path))
+            self.source = self._stack.enter_context(rasterio.open(path))
         except rasterio.errors.RasterioIOError as error:
             self._stack.close()
             if is_reduced_gaussian(path):
@@ -182,7 +188,7 @@ class RasterFile(RawFile):
                     remedy="Download it with grid=0.25/0.25, or convert it with cdo remapbil.",
                 ) from error
             raise
-        if self._file.transform.b or self._file.transform.d:
+        if self.source.transform.b or self.source.transform.d:
             self._stack.close()
             raise GridProblem(path, found="a rotated grid", expected="north up", remedy="Warp it.")
 
@@ -193,19 +199,19 @@ class RasterFile(RawFile):
     @property
     def names(self) -> list[str]:
         """List the bands and the coordinates."""
-        return [str(band) for band in self._file.indexes] + ["y", "x"]
+        return [str(band) for band in self.source.indexes] + ["y", "x"]
 
     @property
     def crs(self) -> str:
         """Give the CRS: ``EPSG:4326`` for any longitude and latitude, else WKT, empty for none."""
-        crs = self._file.crs
+        crs = self.source.crs
         if crs is None:
             return ""
         return "EPSG:4326" if crs.is_geographic else str(crs.to_wkt())
 
     def variable(self, name: str) -> Stored:
         """Give one band, or the cell centres ``y`` or ``x``."""
-        file = self._file
+        file = self.source
         if name in ("y", "x"):
             size = file.height if name == "y" else file.width
             centres = FileArray(
