@@ -102,8 +102,9 @@ class Method(_Part):
         Methods to wrap.
     weights
         Of the parts of a blend; equal unless given.
-    alignments
-        Positions of the larger cells that residual learning uses.
+    ratio, in_steps
+        Of residual learning: coarse cells along the side of a larger cell, and whether to go down by that
+        ratio at a time.
     with_position
         Whether direct learning is given longitude and latitude.
     """
@@ -114,7 +115,8 @@ class Method(_Part):
     parameters: dict[str, float | int | bool | str] = {}
     of: list[str] = []
     weights: list[float] | None = None
-    alignments: int = Field(default=16, ge=1)
+    ratio: int | None = Field(default=None, gt=1)
+    in_steps: bool = False
     with_position: bool = True
 
     @property

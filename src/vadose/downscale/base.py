@@ -13,7 +13,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from vadose.errors import CubeProblem, NoOverlap
-from vadose.grids import grid_of, nesting
+from vadose.grids import grid_of, nesting, snapped
 from vadose.schema import ORIGIN, VARIABLES, check_cube
 
 
@@ -70,7 +70,7 @@ def align(fine: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.Dataset
                 expected="the time steps of the coarse cube",
             )
         fine = fine.sel(time=wanted)
-    return fine, grid
+    return snapped(fine), grid
 
 
 def as_cube(values: xr.DataArray, target: str, origin: xr.DataArray) -> xr.Dataset:
@@ -112,8 +112,7 @@ def is_predictable(fine: xr.Dataset, predictors: list[str]) -> xr.DataArray:
             expected=f"also {', '.join(missing)}",
             remedy="The model was fitted with them.",
         )
-    masks = [fine[name].notnull() for name in predictors]
-    mask = masks[0]
-    for one in masks[1:]:
-        mask = mask & one
+    mask = xr.DataArray(True)
+    for name in predictors:
+        mask = mask & fine[name].notnull()
     return mask

@@ -9,7 +9,8 @@ import xarray as xr
 
 from vadose.cubes.regrid import nearest, smooth
 from vadose.downscale.base import align, as_cube, is_predictable, origin_of
-from vadose.errors import CubeProblem
+from vadose.errors import CubeProblem, ModelProblem
+from vadose.schema import check_cube
 
 
 class Interpolation:
@@ -69,6 +70,7 @@ class ClimatologicalPattern:
         CubeProblem
             When the cube has fewer than two time steps.
         """
+        check_cube(coarse, required=[self.target], source="coarse cube")
         if coarse.sizes.get("time", 0) < 2:
             raise CubeProblem(
                 "coarse cube",
@@ -80,6 +82,8 @@ class ClimatologicalPattern:
 
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Give pattern plus anomaly where all variables of the fine cube have a value."""
+        if not hasattr(self, "mean_"):
+            raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
         fine, grid = align(fine, coarse, self.target)
         mask = is_predictable(fine, [str(name) for name in fine.data_vars])
         anomaly = nearest(coarse[self.target] - self.mean_, grid)

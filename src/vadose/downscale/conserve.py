@@ -9,8 +9,8 @@ import xarray as xr
 
 from vadose.cubes.regrid import area_mean, nearest, smooth
 from vadose.downscale.base import Downscaler, align, as_cube, origin_of
-from vadose.grids import grid_of
-from vadose.schema import VARIABLES
+from vadose.grids import grid_of, snapped
+from vadose.schema import DIMS, ORIGIN, VARIABLES
 
 
 def close(
@@ -24,14 +24,18 @@ def close(
     """Correct a fine field until its area means equal the coarse values.
 
     Each pass subtracts the smoothly interpolated residual and clips; clipping is inside the loop because
-    clipping at the end would undo the closure. The last passes correct what is left cell by cell.
+    clipping at the end would undo the closure. The last passes correct what is left cell by cell, and
+    lay it on those fine cells alone that can still move (Newton's method for the shift of a clipped
+    field), or a cell whose parts are nearly all at a bound would take hundreds of passes.
 
     Parameters
     ----------
     field
         Fine field, dims ``[member,] [time,] y, x``; NaN stays NaN and takes no part in the mean.
     coarse
-        Values to keep; NaN where there is nothing to keep, and the fine field stays as it is.
+        Values to keep; NaN where there is nothing to keep. There the fine field stays as it is, except
+        that the correction of a neighbour fades out over up to one coarse cell. A value outside the
+        bounds is approached as far as they allow.
     bounds
         Smallest and largest value allowed.
     tolerance
@@ -60,20 +64,31 @@ def close(
     """
     low, high = bounds
     fine = grid_of(field)
-    field = field.astype("f8").clip(low, high)
+    field = snapped(field).astype("f8").clip(low, high)
+    # what lies beyond the bounds cannot be reached, and would push the neighbours in every pass
+    wanted = coarse.astype("f8").clip(low, high)
     for count in range(passes):
-        left = residual(field, coarse)
+        left = residual(field, wanted)
         if not float(abs(left).max()) > tolerance:
             break
-        spread = smooth if count < passes // 2 else nearest
-        field = (field - spread(left, fine).fillna(0.0)).clip(low, high)
-    return field.transpose(*coarse.dims)
+        if count < passes // 2:
+            step = smooth(left, fine)
+        else:
+            can_move = xr.where(nearest(left, fine) > 0, field > low, field < high)
+            share = area_mean(can_move.where(field.notnull()), grid_of(left), min_valid=0.0)
+            step = nearest(left / share.where(share > 0), fine)
+        field = (field - step.fillna(0.0)).clip(low, high)
+    return _in_order(field)
 
 
 def residual(field: xr.DataArray, coarse: xr.DataArray) -> xr.DataArray:
     """Give area mean minus coarse value on the coarse grid; NaN where either is missing."""
     mean = area_mean(field, grid_of(coarse), min_valid=0.0)
-    return (mean - coarse.astype("f8")).transpose(*coarse.dims)
+    return _in_order(mean - snapped(coarse).astype("f8"))
+
+
+def _in_order(array: xr.DataArray) -> xr.DataArray:
+    return array.transpose(*(dim for dim in DIMS if dim in array.dims))
 
 
 def with_residual(cube: xr.Dataset, coarse: xr.DataArray) -> xr.Dataset:
@@ -86,6 +101,7 @@ def with_residual(cube: xr.Dataset, coarse: xr.DataArray) -> xr.Dataset:
     coarse
         The coarse field by name of the target.
     """
+    cube = snapped(cube)
     field = cube[str(coarse.name)]
     left = nearest(residual(field, coarse), grid_of(field)).where(field.notnull())
     left.attrs = VARIABLES["closure_residual"].attributes()
@@ -168,4 +184,5 @@ class Blend:
         )
         assert isinstance(values, xr.DataArray)  # noqa: S101 - sum of arrays is an array
         values.attrs = dict(cubes[0][self.target].attrs)
-        return as_cube(values, self.target, cubes[0]["origin"])
+        origin = cubes[0]["origin"].where(values.notnull(), ORIGIN.code("missing"))
+        return as_cube(values, self.target, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,12 +14,13 @@ from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import area_mean, nearest
 from vadose.downscale.base import align, as_cube, is_predictable, origin_of
+from vadose.downscale.conserve import close
 from vadose.downscale.context import Features, derive, features
-from vadose.errors import CubeProblem, ModelProblem
-from vadose.grids import coarsened, coordinates, grid_of, lonlat
+from vadose.errors import CubeProblem, GridProblem, ModelProblem
+from vadose.grids import coarsened, coordinates, grid_of, lonlat, snapped
 from vadose.models import load_model
 from vadose.models.base import Model, read_description, read_name, write_description
-from vadose.schema import check_cube
+from vadose.schema import VARIABLES, check_cube
 
 #: Told after each finished step: steps done, steps in all.
 Progress = Callable[[int, int], None]
@@ -93,6 +95,9 @@ class Direct:
         fine, grid = align(fine, coarse, self.target)
         is_predictable(fine, self.predictors)
         total = coarse[self.target].sizes.get("time", 1)
+        if not hasattr(self, "feature_names_"):
+            raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
+        _check_features(self.feature_names_, self._names())
         fields = []
         for count, step in enumerate(_steps(fine[self.predictors], total)):
             table, rows = self._table(step)
@@ -122,10 +127,14 @@ class Direct:
 class Residual:
     """Learn departures within cells one scale up, and apply them one scale down.
 
-    The coarse field is aggregated once more by the same factor; how the coarse cells depart from the
-    smooth field through those larger means is learned from features that mean the same at both scales
+    The coarse field is aggregated once more, by `ratio`; how the coarse cells depart from the smooth field
+    through those larger means is learned from features that mean the same at both scales
     (`vadose.downscale.context`), and applied to the coarse field itself. The larger cells may lie on the
-    grid in ``factor²`` ways; each gives other samples of the same relation.
+    grid in ``ratio²`` ways; each gives other samples of the same relation.
+
+    A small ratio is nearer to the target scale. With `in_steps` it is applied as often as it takes
+    (1° → 0.5° → 0.25° for a ratio of 2), each step closed before the next, as Ojha et al. (2019) found an
+    intermediate scale to help; otherwise once, over the whole factor.
 
     Parameters
     ----------
@@ -137,8 +146,10 @@ class Residual:
         Fine cells along the side of a coarse cell.
     target
         Variable to downscale.
-    alignments
-        Number of positions of the larger cells to learn from.
+    ratio
+        Coarse cells along the side of a larger cell, for learning; `factor` unless given.
+    in_steps
+        Go down by `ratio` at a time; `factor` must be a power of it.
     """
 
     def __init__(
@@ -148,11 +159,13 @@ class Residual:
         *,
         factor: int,
         target: str = "soil_moisture",
-        alignments: int = 16,
+        ratio: int | None = None,
+        in_steps: bool = False,
         progress: Progress = _quiet,
     ) -> None:
         self.model, self.predictors, self.factor = model, list(predictors), factor
-        self.target, self.alignments, self.progress = target, alignments, progress
+        self.target, self.ratio, self.in_steps = target, ratio or factor, in_steps
+        self.progress = progress
 
     def fit(self, coarse: xr.Dataset) -> Self:
         """Fit the model on the departures of coarse cells within larger cells.
@@ -160,30 +173,43 @@ class Residual:
         Raises
         ------
         CubeProblem
-            When the grid is too small to be aggregated once more.
+            When the grid is too small to be aggregated once more, or no cell is complete.
+        GridProblem
+            When the factor is no power of the ratio but is to be gone in steps.
         """
         check_cube(coarse, required=[self.target, *self.predictors], source="coarse cube")
-        offsets = _offsets(self.factor, self.alignments)
+        self._steps_down()
+        offsets = [(row, column) for row in range(self.ratio) for column in range(self.ratio)]
         tables, columns = [], []
         for count, (row, column) in enumerate(offsets):
-            part = _whole_blocks(coarse, self.factor, row, column)
+            part = _whole_blocks(coarse, self.ratio, row, column)
             for step in _steps(part, part.sizes.get("time", 1)):
                 sample, values = self._sample(step)
                 tables.append(sample.table)
                 columns.append(values)
                 self.feature_names_ = sample.names
-            self.progress(count + 1, len(offsets))
+            self.progress(count + 1, len(offsets) + 1)
         self.model.fit(_joined(tables, self.target), np.concatenate(columns))
+        self.progress(len(offsets) + 1, len(offsets) + 1)
         return self
 
-    def save(self, folder: Path) -> None:
-        """Write what `load_downscaler` reads: a description and the model's own files."""
-        settings = {"factor": self.factor, "alignments": self.alignments}
-        _save(folder, "residual", self, settings)
+    def _steps_down(self) -> list[int]:
+        """List the factors to go down by, one after the other."""
+        if not self.in_steps:
+            return [self.factor]
+        steps = round(math.log(self.factor, self.ratio))
+        if self.ratio**steps != self.factor:
+            raise GridProblem(
+                "downscaler",
+                found=f"a factor of {self.factor} to be gone in steps of {self.ratio}",
+                expected=f"a power of {self.ratio}",
+                remedy="Choose another ratio, or go down at once.",
+            )
+        return [self.ratio] * steps
 
     def _sample(self, step: xr.Dataset) -> tuple[Features, Array]:
         known = step[self.target].astype("f8")
-        upper = area_mean(known, coarsened(grid_of(step), self.factor), min_valid=0.5)
+        upper = area_mean(known, coarsened(grid_of(step), self.ratio), min_valid=0.5)
         stack = derive(step, self.predictors).where(known.notnull())
         sample = features(stack, upper.rename(self.target))
         values = (known.values - sample.prior).ravel()[sample.rows]
@@ -204,17 +230,49 @@ class Residual:
         total = coarse[self.target].sizes.get("time", 1)
         fields = []
         for count, step in enumerate(_steps(fine[self.predictors], total)):
-            target = coarse[self.target]
-            if "time" in target.dims:
-                target = target.isel(time=count)
+            target = (
+                coarse[self.target].isel(time=count, drop=True)
+                if "time" in coarse[self.target].dims
+                else coarse[self.target]
+            )
             stack = derive(step, self.predictors)
             stack = stack.where(stack.notnull().all("predictor"))
-            sample = features(stack, target.astype("f8").rename(self.target))
-            departure = _painted(self.model.predict(sample.table), sample.rows, tuple(grid.shape))
-            fields.append(sample.prior + departure)
+            fields.append(self._one_moment(stack, snapped(target).astype("f8").load()))
             self.progress(count + 1, total)
         values = _stacked(fields, coarse[self.target], grid)
         return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+    def _one_moment(self, stack: xr.DataArray, target: xr.DataArray) -> Array:
+        left = self.factor
+        for factor in self._steps_down():
+            left //= factor
+            level = stack
+            if left > 1:
+                level = area_mean(stack, coarsened(grid_of(stack), left), min_valid=0.0)
+            sample = features(level, target.rename(self.target))
+            _check_features(self.feature_names_, sample.names)
+            shape = tuple(grid_of(level).shape)
+            departure = _painted(self.model.predict(sample.table), sample.rows, shape)
+            field = level.isel(predictor=0, drop=True).copy(data=sample.prior + departure)
+            if left > 1:
+                target = close(field, target, bounds=VARIABLES[self.target].valid_range)
+        return np.asarray(field.values)
+
+    def save(self, folder: Path) -> None:
+        """Write what `load_downscaler` reads: a description and the model's own files."""
+        settings = {"factor": self.factor, "ratio": self.ratio, "in_steps": self.in_steps}
+        _save(folder, "residual", self, settings)
+
+
+def _check_features(learned: Sequence[str], found: Sequence[str]) -> None:
+    """Insist on the features of the fit in their order: a model knows columns by their place alone."""
+    if tuple(learned) != tuple(found):
+        raise ModelProblem(
+            "downscaler",
+            found=f"features {', '.join(found)}",
+            expected=f"those of the fit in their order, {', '.join(learned)}",
+            remedy="Fit it again with this version of vadose.",
+        )
 
 
 def _save(folder: Path, kind: str, downscaler: Direct | Residual, settings: dict[str, Any]) -> None:
@@ -276,7 +334,7 @@ def _steps(cube: xr.Dataset, count: int) -> Iterator[xr.Dataset]:
     """Give `count` time steps one by one, loaded; a static cube is the same at each."""
     for place in range(count):
         step = cube.isel(time=place, drop=True) if "time" in cube.dims else cube
-        yield step.load()
+        yield snapped(step).load()
 
 
 def _joined(tables: list[Array], target: str) -> Array:
@@ -289,16 +347,6 @@ def _joined(tables: list[Array], target: str) -> Array:
             remedy="Check the gaps of each predictor.",
         )
     return table
-
-
-def _offsets(factor: int, count: int) -> list[tuple[int, int]]:
-    """Choose positions of the larger cells, the most different first."""
-    every = [(row, column) for row in range(factor) for column in range(factor)]
-    stride = max(1, len(every) // count)
-    order = sorted(
-        every, key=lambda pair: (sum(pair) % 2, (pair[0] * 3 + pair[1] * 7) % len(every))
-    )
-    return order[::stride][:count] if stride > 1 else every[:count]
 
 
 def _whole_blocks(cube: xr.Dataset, factor: int, row: int, column: int) -> xr.Dataset:

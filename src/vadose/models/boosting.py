@@ -9,7 +9,7 @@ import numpy as np
 
 from vadose.errors import ModelProblem
 from vadose.models.base import Column, Table, check_table, read_description, write_description
-from vadose.models.trees import Trees, from_boosting, gains
+from vadose.models.trees import Trees, from_boostings, gains
 
 
 class Boosting:
@@ -29,6 +29,8 @@ class Boosting:
         Share of the features tried at each split.
     shrinkage
         L2 penalty on leaf values.
+    members, samples
+        Number of boostings to average, each on another random share of the rows.
     seed
         Same seed, same trees.
     workers
@@ -59,17 +61,20 @@ class Boosting:
     def __init__(
         self,
         *,
-        trees: int = 600,
-        rate: float = 0.03,
+        trees: int = 150,
+        rate: float = 0.08,
         leaves: int = 63,
-        leaf: int = 60,
+        leaf: int = 100,
         features: float = 0.3,
         shrinkage: float = 5.0,
+        members: int = 1,
+        samples: float = 1.0,
         seed: int = 0,
         workers: int = 2,
     ) -> None:
         self.trees, self.rate, self.leaves, self.leaf = trees, rate, leaves, leaf
         self.features, self.shrinkage, self.seed, self.workers = features, shrinkage, seed, workers
+        self.members, self.samples = members, samples
 
     def fit(self, X: Table, y: Table, *, weight: Table | None = None) -> Self:
         """Grow the trees.
@@ -86,20 +91,25 @@ class Boosting:
             raise ModelProblem(
                 "training data", found=f"{len(table)} samples", expected=f"{2 * self.leaf} or more"
             )
-        boosting = HistGradientBoostingRegressor(
-            max_iter=self.trees,
-            learning_rate=self.rate,
-            max_leaf_nodes=self.leaves,
-            min_samples_leaf=self.leaf,
-            max_features=self.features,
-            l2_regularization=self.shrinkage,
-            early_stopping=False,
-            random_state=self.seed,
-        )
-        boosting.fit(table, y, sample_weight=weight)
-        baseline = float(boosting._baseline_prediction.item())
-        self.trees_ = from_boosting(boosting._predictors, baseline, table.shape[1])
-        self.importances_ = gains(boosting._predictors, table.shape[1])
+        rng = np.random.default_rng(self.seed)
+        size = max(2 * self.leaf, round(self.samples * len(table)))
+        fitted = []
+        for member in range(self.members):
+            rows = np.sort(rng.permutation(len(table))[:size])
+            boosting = HistGradientBoostingRegressor(
+                max_iter=self.trees,
+                learning_rate=self.rate,
+                max_leaf_nodes=self.leaves,
+                min_samples_leaf=self.leaf,
+                max_features=self.features,
+                l2_regularization=self.shrinkage,
+                early_stopping=False,
+                random_state=self.seed + member,
+            )
+            shares = None if weight is None else weight[rows]
+            fitted.append(boosting.fit(table[rows], y[rows], sample_weight=shares))
+        self.trees_ = from_boostings(fitted, table.shape[1])
+        self.importances_ = gains(fitted, table.shape[1])
         return self
 
     def predict(self, X: Table) -> Column:
@@ -112,8 +122,8 @@ class Boosting:
         """Write ``model.json`` and ``trees.safetensors``."""
         if not hasattr(self, "trees_"):
             raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
-        names = ("trees", "rate", "leaves", "leaf", "features", "shrinkage", "seed")
-        parameters = {name: getattr(self, name) for name in names}
+        names = ("trees", "rate", "leaves", "leaf", "features", "shrinkage", "members", "samples")
+        parameters = {name: getattr(self, name) for name in (*names, "seed")}
         description = {"parameters": parameters, "importances": self.importances_.tolist()}
         write_description(folder, self.name, description)
         self.trees_.save(folder / "trees.safetensors")

@@ -182,9 +182,9 @@ def from_forest(estimators: Sequence[Any], features: int) -> Trees:
     return _assemble(columns, roots, depths, offset=0.0, scale=1 / len(parts), features=features)
 
 
-def from_boosting(predictors: Sequence[Sequence[Any]], baseline: float, features: int) -> Trees:
-    """Take the trees out of a fitted scikit-learn histogram boosting; their sum is the prediction."""
-    parts = [predictor.nodes for (predictor,) in predictors]
+def from_boostings(boostings: Sequence[Any], features: int) -> Trees:
+    """Take the trees out of fitted scikit-learn histogram boostings; the mean of their sums predicts."""
+    parts = [predictor.nodes for one in boostings for (predictor,) in one._predictors]
     roots = np.cumsum([0, *(len(part) for part in parts[:-1])])
     columns: dict[str, list[npt.NDArray[Any]]] = {
         name: [] for name in ("feature", "threshold", "left", "right", "value")
@@ -198,13 +198,15 @@ def from_boosting(predictors: Sequence[Sequence[Any]], baseline: float, features
         columns["right"].append(np.where(is_leaf, own, part["right"]) + root)
         columns["value"].append(part["value"])
     depths = [int(part["depth"].max()) for part in parts]
-    return _assemble(columns, roots, depths, offset=baseline, scale=1.0, features=features)
+    baseline = float(np.mean([one._baseline_prediction.item() for one in boostings]))
+    scale = 1 / len(boostings)
+    return _assemble(columns, roots, depths, offset=baseline, scale=scale, features=features)
 
 
-def gains(predictors: Sequence[Sequence[Any]], features: int) -> Column:
-    """Sum, feature by feature, the loss that the splits of a boosting took away; adds up to one."""
+def gains(boostings: Sequence[Any], features: int) -> Column:
+    """Sum, feature by feature, the loss that the splits of boostings took away; adds up to one."""
     total = np.zeros(features)
-    for (predictor,) in predictors:
+    for (predictor,) in (one for boosting in boostings for one in boosting._predictors):
         nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
         np.add.at(total, nodes["feature_idx"], np.maximum(nodes["gain"], 0.0))
     return np.asarray(total / max(total.sum(), np.finfo(float).tiny))

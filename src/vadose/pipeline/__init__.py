@@ -246,7 +246,7 @@ def validate(path: str | Path, *, progress: Progress = quiet) -> Path:
         over = {baseline: gains(score, baseline) for baseline in ("nearest", "smooth")}
         methods: dict[str, Any] = {}
         for name, method in recipe.methods.items():
-            own = score.sel(method=name)
+            own = score.sel(product=name)
             methods[name] = {
                 "title": method.title,
                 "is_baseline": method.is_baseline,

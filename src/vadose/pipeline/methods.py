@@ -56,7 +56,8 @@ def learner(recipe: Recipe, name: str, progress: Progress) -> Direct | Residual:
         recipe.predictors,
         factor=recipe.build.coarsen,
         target=recipe.target,
-        alignments=method.alignments,
+        ratio=method.ratio,
+        in_steps=method.in_steps,
         progress=progress,
     )
 

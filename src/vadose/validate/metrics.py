@@ -8,6 +8,8 @@ from collections.abc import Callable
 from vadose.validate.statistics import Moments
 
 NAN = float("nan")
+#: Variance below which a field is constant: what is left of its squares is rounding.
+TINY = 1e-20
 
 
 def bias(m: Moments) -> float:
@@ -34,17 +36,15 @@ def rmse(m: Moments) -> float:
 
 def r(m: Moments) -> float:
     """Give Pearson's correlation; NaN where either side does not vary."""
-    scale = math.sqrt(m.product_square * m.reference_square)
-    # sums of squares of a constant are rounding, not variance
-    tiny = 1e-20 * m.weight
-    if m.n < 2 or min(m.product_square, m.reference_square) <= tiny:
+    if m.n < 2 or min(m.product_square, m.reference_square) <= TINY * m.weight:
         return NAN
+    scale = math.sqrt(m.product_square) * math.sqrt(m.reference_square)
     return max(-1.0, min(1.0, m.cross / scale))
 
 
 def r2(m: Moments) -> float:
     """Give 1 - SSE/SST, the share of the reference's variance that is explained; can be negative."""
-    if m.n < 2 or m.reference_square <= 0:
+    if m.n < 2 or m.reference_square <= TINY * m.weight:
         return NAN
     return 1.0 - rmse(m) ** 2 * m.weight / m.reference_square
 

@@ -9,8 +9,8 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import area_mean
-from vadose.errors import GridProblem, ValueProblem
-from vadose.grids import cell_area, grid_of
+from vadose.errors import CubeProblem, GridProblem, UnknownName, ValueProblem
+from vadose.grids import cell_area, grid_of, snapped
 from vadose.validate.gain import correlation_gain, error_gain
 from vadose.validate.metrics import METRICS
 from vadose.validate.spatial import within_cell
@@ -42,13 +42,15 @@ def compare(
     Returns
     -------
     xarray.Dataset
-        A Score: every metric of `vadose.validate.metrics.METRICS` with dims ``method, view``, where
+        A Score: every metric of `vadose.validate.metrics.METRICS` with dims ``product, view``, where
         view is ``pooled`` or ``within_cell`` (departures from the mean of the coarse cell).
 
     Raises
     ------
     GridProblem
         A product on another grid.
+    CubeProblem
+        A product with other dimensions.
     ValueProblem
         No common sample.
     """
@@ -56,6 +58,16 @@ def compare(
     for name, product in products.items():
         if grid_of(product) != grid:
             raise GridProblem(name, found="another grid", expected="the grid of the reference")
+        if set(product.dims) != set(reference.dims):
+            raise CubeProblem(
+                name, found=f"dimensions {product.dims}", expected=f"{reference.dims}"
+            )
+    reference, *fields_by_place = xr.align(
+        snapped(reference),
+        *(snapped(one).transpose(*reference.dims) for one in products.values()),
+        join="inner",
+    )
+    products = dict(zip(products, fields_by_place, strict=True))
     area = cell_area(grid) if weight is None else weight
     common = reference.notnull()
     for product in products.values():
@@ -80,8 +92,8 @@ def compare(
             pair = moments(fields[view], truth[view], weights)
             table[:, row, column] = [metric(pair) for metric in METRICS.values()]
     return xr.Dataset(
-        {name: (("method", "view"), table[place]) for place, name in enumerate(METRICS)},
-        coords={"method": list(products), "view": list(VIEWS)},
+        {name: (("product", "view"), table[place]) for place, name in enumerate(METRICS)},
+        coords={"product": list(products), "view": list(VIEWS)},
     )
 
 
@@ -93,10 +105,17 @@ def gains(score: xr.Dataset, baseline: str) -> dict[str, dict[str, float]]:
     dict
         By method: ``rmse`` (how much smaller, in the unit of the data), ``r`` and ``within_cell_r``
         (how much larger).
+
+    Raises
+    ------
+    UnknownName
+        No such baseline in the score.
     """
+    if baseline not in score["product"].values:
+        raise UnknownName("baseline", baseline, map(str, score["product"].values))
     result = {}
-    for method in score["method"].values:
-        own, base = score.sel(method=method), score.sel(method=baseline)
+    for method in score["product"].values:
+        own, base = score.sel(product=method), score.sel(product=baseline)
 
         def pair(
             metric: str, view: str, own: xr.Dataset = own, base: xr.Dataset = base
@@ -114,4 +133,4 @@ def gains(score: xr.Dataset, baseline: str) -> dict[str, dict[str, float]]:
 def closure(product: xr.DataArray, coarse: xr.DataArray) -> float:
     """Give the largest difference between a product's area means and the coarse input."""
     mean = area_mean(product, grid_of(coarse), min_valid=0.0)
-    return float(np.abs(mean - coarse).max())
+    return float(np.abs(mean - snapped(coarse)).max())

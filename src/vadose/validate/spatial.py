@@ -6,7 +6,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import area_mean, nearest
-from vadose.grids import grid_of
+from vadose.grids import grid_of, snapped
 
 
 def within_cell(field: xr.DataArray, coarse: GeoBox) -> xr.DataArray:
@@ -32,5 +32,6 @@ def within_cell(field: xr.DataArray, coarse: GeoBox) -> xr.DataArray:
     >>> within_cell(field, latlon(180.0)).values[0]
     array([-1.,  1.,  0.,  0.])
     """
+    field = snapped(field)
     mean = nearest(area_mean(field, coarse, min_valid=0.0), grid_of(field))
     return (field.astype("f8") - mean).transpose(*field.dims)
