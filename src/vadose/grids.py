@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from vadose.errors import CubeProblem, GridProblem, NoOverlap, UnknownName
 from vadose.schema import GRID_MAPPING
 
 Region = tuple[float, float, float, float]
+Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
 #: Outer edges of the global EASE-Grid 2.0 (EPSG:6933) in m: left, bottom, right, top. That of 25 km is
 #: as wide, but its square cells end at 7307375.92 m.
@@ -121,6 +123,22 @@ def coordinates(grid: GeoBox) -> dict[Hashable, xr.DataArray]:
     for dim, name, unit in zip(("y", "x"), names, units, strict=True):
         coords[dim].attrs = {"standard_name": name, "units": unit, "axis": dim.upper()}
     return coords
+
+
+def snapped(cube: Labelled) -> Labelled:
+    """Give a cube or an array with the coordinates of its grid, to the bit.
+
+    Those of a part of a cube can be off by a rounding from those computed anew from its corner, and
+    xarray matches labels exactly.
+
+    Examples
+    --------
+    >>> cube = xr.Dataset(coords=coordinates(named_grid("EASE2_36km"))).isel(x=slice(1, 5))
+    >>> anew = coordinates(grid_of(cube))
+    >>> bool((cube["x"] == anew["x"].values).all()), bool((snapped(cube)["x"] == anew["x"]).all())
+    (False, True)
+    """
+    return cube.assign_coords(coordinates(grid_of(cube)))
 
 
 def grid_of(cube: xr.Dataset | xr.DataArray) -> GeoBox:
