@@ -7,16 +7,24 @@ wrong type are errors that name the place, what was found and the nearest valid 
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from vadose.errors import FileProblem, RecipeProblem, UnknownName
-from vadose.models import model_class
+from vadose.errors import FileProblem, RecipeProblem, UnknownName, VadoseError
+from vadose.models import MODELS, suited_parameters
 from vadose.products import PRODUCTS
 from vadose.schema import VARIABLES
 
@@ -85,6 +93,25 @@ class Build(_Part):
         """YAML reads bare dates as dates."""
         return [str(day) for day in value] if isinstance(value, list | tuple) else value
 
+    @field_validator("period")
+    @classmethod
+    def _days_in_order(cls, days: tuple[str, str] | None) -> tuple[str, str] | None:
+        for day in days or ():
+            try:
+                datetime.fromisoformat(day)
+            except ValueError as error:
+                raise ValueError(f"{day!r} is no day, expected one such as 2019-07-01") from error
+        if days and days[0] > days[1]:
+            raise ValueError("the last day comes before the first")
+        return days
+
+    @field_validator("region")
+    @classmethod
+    def _has_an_inside(cls, region: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if region and not (region[0] < region[2] and region[1] < region[3]):
+            raise ValueError("no inside, expected west, south, east, north in degrees")
+        return region
+
 
 class Method(_Part):
     """Describe one way of downscaling, to be scored beside the others.
@@ -124,16 +151,28 @@ class Method(_Part):
         """Tell whether nothing is learned."""
         return self.kind in ("nearest", "smooth", "climatology")
 
+    @field_validator("model")
+    @classmethod
+    def _model_exists(cls, name: str | None) -> str | None:
+        if name is not None and name not in MODELS:
+            raise ValueError(str(UnknownName("model", name, MODELS)))
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _parameters_suit(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if info.data.get("model") is None:
+            return given
+        try:
+            return suited_parameters(info.data["model"], given)
+        except VadoseError as error:
+            raise ValueError(str(error)) from error
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         learns = self.kind in ("direct", "residual")
         if learns != (self.model is not None):
             raise ValueError(f"kind {self.kind!r} {'needs' if learns else 'takes no'} model")
-        if self.model is not None:
-            known = set(inspect.signature(model_class(self.model)).parameters) - {"seed", "workers"}
-            for name in self.parameters:
-                if name not in known:
-                    raise ValueError(str(UnknownName(f"parameter of {self.model}", name, known)))
         wanted = {"close": 1}.get(self.kind, len(self.of) if self.kind == "blend" else 0)
         if len(self.of) != wanted or (self.kind == "blend" and len(self.of) < 2):
             expected = {"close": "one method", "blend": "two or more methods"}
@@ -142,6 +181,8 @@ class Method(_Part):
             )
         if self.weights is not None and len(self.weights) != len(self.of):
             raise ValueError(f"{len(self.weights)} weights for {len(self.of)} methods")
+        if self.weights is not None and not (min(self.weights) >= 0 and sum(self.weights) > 0):
+            raise ValueError(f"weights {self.weights}, expected 0 or more and not all 0")
         return self
 
 
@@ -203,6 +244,8 @@ class Recipe(_Part):
         earlier: list[str] = []
         for name, method in self.methods.items():
             for part in method.of:
+                if part in self.methods and part not in earlier:
+                    raise ValueError(f"{name!r} wraps {part!r}, expected it after that one")
                 if part not in earlier:
                     raise ValueError(str(UnknownName(f"method (in {name}: of)", part, earlier)))
             earlier.append(name)
@@ -215,7 +258,7 @@ def _known_variable(name: str) -> str:
     if name not in VARIABLES:
         near = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.4)
         raise ValueError(
-            f"unknown variable {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            f"unknown variable {name!r}." + (f" Did you mean {near[0]!r}?" if near else "")
         )
     return name
 
@@ -250,6 +293,20 @@ def read_recipe(path: str | Path) -> Recipe:
     return parse_recipe(text, source=str(path))
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuse a key that stands twice; YAML would keep the last one in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key.value, str) else None)
+        return super().construct_mapping(node, deep)
+
+
 def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     """Check the text of a recipe.
 
@@ -266,14 +323,13 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
 methods, notes, predictors, publish, seed, target, title. Did you mean 'title'?
     """
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day such as 2019-02-30
         detail = " ".join(str(error).split())
         raise RecipeProblem(source, found=f"no valid YAML ({detail})") from error
     if not isinstance(content, dict):
-        raise RecipeProblem(
-            source, found=f"a {type(content).__name__}", expected="keys such as title and build"
-        )
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise RecipeProblem(source, found=found, expected="keys such as title and build")
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -295,11 +351,24 @@ def _problem(error: ValidationError, source: str) -> RecipeProblem:
             expected=f"one of {', '.join(valid)}",
             remedy=f"Did you mean {near[0]!r}?" if near else "",
         )
+    if place[-1:] == ["[key]"]:
+        return RecipeProblem(
+            f"{source}: {'.'.join(place[:-2])}",
+            found=f"the name {first['input']!r}",
+            expected="text",
+            remedy="Put it in quotes.",
+        )
     if first["type"] == "missing":
         return RecipeProblem(subject, found="nothing", expected="a value")
     found = "" if isinstance(first["input"], dict) else f"{first['input']!r}: "
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return RecipeProblem(subject, found=f"{found}{message[0].lower()}{message[1:]}")
+    message = first["msg"].removeprefix("Value error, ")
+    message, _, remedy = message.partition(" Did you mean ")
+    message = message.rstrip(".")
+    return RecipeProblem(
+        subject,
+        found=f"{found}{message[0].lower()}{message[1:]}",
+        remedy=f"Did you mean {remedy}" if remedy else "",
+    )
 
 
 def _fields_at(model: type[BaseModel], place: list[str]) -> Mapping[str, Any]:

@@ -74,7 +74,7 @@ def close(
         if count < passes // 2:
             step = smooth(left, fine)
         else:
-            can_move = xr.where(nearest(left, fine) > 0, field > low, field < high)
+            can_move = (field > low).where(nearest(left, fine) > 0, field < high)
             share = area_mean(can_move.where(field.notnull()), grid_of(left), min_valid=0.0)
             step = nearest(left / share.where(share > 0), fine)
         field = (field - step.fillna(0.0)).clip(low, high)

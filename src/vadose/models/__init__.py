@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,47 @@ def new_model(name: str, *, seed: int, **parameters: Any) -> Model:
     'random_forest'
     """
     build: Callable[..., Model] = model_class(name)
-    return build(seed=seed, **parameters)
+    return build(seed=seed, **suited_parameters(name, parameters))
+
+
+def suited_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Check parameters by name and give them in the type of the model's own defaults.
+
+    Text that is a number becomes one, since YAML reads ``1e-3`` as text.
+
+    Raises
+    ------
+    UnknownName, ModelProblem
+
+    Examples
+    --------
+    >>> suited_parameters("random_forest", {"samples": "5e-1", "trees": 20.0})
+    {'samples': 0.5, 'trees': 20}
+    """
+    signature = inspect.signature(model_class(name)).parameters
+    defaults = {key: one.default for key, one in signature.items() if key != "seed"}
+    for key in parameters:
+        if key not in defaults:
+            raise UnknownName(f"parameter of {name}", key, defaults)
+    return {key: _like(defaults[key], value, key, name) for key, value in parameters.items()}
+
+
+def _like(default: Any, value: Any, key: str, name: str) -> Any:
+    wanted = type(default)
+    if wanted not in (bool, int, float):
+        return value
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if wanted is bool and isinstance(value, bool):
+        return value
+    if wanted is float and math.isfinite(number):
+        return number
+    if wanted is int and number.is_integer():
+        return int(number)
+    words = {bool: "true or false", int: "a whole number", float: "a number"}[wanted]
+    raise ModelProblem(f"parameter {key!r} of {name}", found=repr(value), expected=words)
 
 
 def load_model(folder: Path) -> Model:
@@ -61,4 +103,9 @@ def load_model(folder: Path) -> Model:
         raise ModelProblem(
             folder, found=f"model {name!r}", expected=f"one of {', '.join(sorted(MODELS))}"
         )
-    return MODELS[name].load(folder)
+    try:
+        return MODELS[name].load(folder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelProblem(
+            folder, found=f"an incomplete description ({error})", expected="a saved model"
+        ) from error

@@ -84,7 +84,8 @@ def check_table(X: Table, *, features: int | None = None) -> npt.NDArray[np.floa
             found=f"{X.shape[1]} features",
             expected=f"{features}, in the order of the fit",
         )
-    table = np.ascontiguousarray(X, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large for single precision is refused below
+        table = np.ascontiguousarray(X, dtype=np.float32)
     if not np.isfinite(table).all():
         column = int(np.flatnonzero(~np.isfinite(table).all(axis=0))[0])
         raise ModelProblem(
@@ -94,6 +95,36 @@ def check_table(X: Table, *, features: int | None = None) -> npt.NDArray[np.floa
             remedy="Mask the gaps first.",
         )
     return table
+
+
+def check_column(
+    values: Table, samples: int, *, name: str = "y", is_weight: bool = False
+) -> Column:
+    """Check a target or weights and give them in double precision.
+
+    Raises
+    ------
+    ModelProblem
+        Not one value per sample, a value that is not finite, or a negative weight.
+
+    Examples
+    --------
+    >>> check_column(np.array([1, 2]), 2)
+    array([1., 2.])
+    """
+    column = np.asarray(values, dtype=np.float64)
+    if column.shape != (samples,):
+        raise ModelProblem(name, found=f"shape {column.shape}", expected=f"({samples},), as X")
+    if not np.isfinite(column).all():
+        raise ModelProblem(
+            name,
+            found=f"{int((~np.isfinite(column)).sum())} values that are not finite",
+            expected="complete rows",
+            remedy="Mask the gaps first.",
+        )
+    if is_weight and not ((column >= 0).all() and column.any()):
+        raise ModelProblem(name, found="negative values or only 0", expected="0 or more")
+    return column
 
 
 def write_description(

@@ -8,7 +8,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vadose.errors import ModelProblem
-from vadose.models.base import Column, Table, check_table, read_description, write_description
+from vadose.models.base import (
+    Column,
+    Table,
+    check_column,
+    check_table,
+    read_description,
+    write_description,
+)
 from vadose.models.trees import Trees, from_boostings, gains
 
 
@@ -87,6 +94,9 @@ class Boosting:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         table = check_table(X)
+        y = check_column(y, len(table))
+        if weight is not None:
+            weight = check_column(weight, len(table), name="weight", is_weight=True)
         if len(table) < 2 * self.leaf:
             raise ModelProblem(
                 "training data", found=f"{len(table)} samples", expected=f"{2 * self.leaf} or more"

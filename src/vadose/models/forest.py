@@ -9,7 +9,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vadose.errors import ModelProblem
-from vadose.models.base import Column, Table, check_table, read_description, write_description
+from vadose.models.base import (
+    Column,
+    Table,
+    check_column,
+    check_table,
+    read_description,
+    write_description,
+)
 from vadose.models.trees import Trees, from_forest
 
 
@@ -79,6 +86,9 @@ class RandomForest:
         from sklearn.ensemble import RandomForestRegressor
 
         table = check_table(X)
+        y = check_column(y, len(table))
+        if weight is not None:
+            weight = check_column(weight, len(table), name="weight", is_weight=True)
         if len(table) < 2 * self.leaf:
             raise ModelProblem(
                 "training data", found=f"{len(table)} samples", expected=f"{2 * self.leaf} or more"
@@ -98,8 +108,11 @@ class RandomForest:
             forest.fit(table, y, sample_weight=weight)
         self.trees_ = from_forest(forest.estimators_, table.shape[1])
         self.importances_ = forest.feature_importances_
-        error = forest.oob_prediction_ - y
-        self.out_of_bag_rmse_ = float(np.sqrt(np.mean(error[forest.oob_prediction_ != 0] ** 2)))
+        in_bags = np.zeros(len(table), dtype=int)
+        for rows in forest.estimators_samples_:
+            in_bags[np.unique(rows)] += 1
+        error = (forest.oob_prediction_ - y)[in_bags < self.trees]
+        self.out_of_bag_rmse_ = float(np.sqrt(error @ error / max(len(error), 1)))
         return self
 
     def predict(self, X: Table) -> Column:

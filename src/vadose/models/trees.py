@@ -126,7 +126,7 @@ class Trees:
                     for one in fields(cls)
                 }
             )
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise ModelProblem(
                 path, found=f"no readable trees ({error})", expected="a saved model"
             ) from error
@@ -134,6 +134,17 @@ class Trees:
         return trees
 
     def _check(self, path: Path) -> None:
+        integers = ("feature", "left", "right", "roots", "depths")
+        types: dict[str, type] = dict.fromkeys(integers, np.int32)
+        types |= dict.fromkeys(("threshold", "value"), np.float64)
+        for name, wanted in types.items():
+            array = getattr(self, name)
+            if array.ndim != 1 or array.dtype != wanted:
+                raise ModelProblem(
+                    path,
+                    found=f"{name} of {array.ndim} dimensions and type {array.dtype}",
+                    expected=f"one of type {np.dtype(wanted)}",
+                )
         count = len(self.feature)
         node = np.arange(count)
         last = np.append(self.roots[1:], count).astype("i8")
@@ -159,6 +170,11 @@ class Trees:
                     problem = "a branch that leads out of its tree"
             if (self.depths < 0).any() or (self.depths > sizes).any():
                 problem = "an impossible depth"
+        numbers = (self.value, np.array([self.offset, self.scale]))
+        if not problem and (
+            np.isnan(self.threshold).any() or not all(np.isfinite(one).all() for one in numbers)
+        ):
+            problem = "values that are not finite"
         if problem:
             raise ModelProblem(path, found=problem, expected="an intact model file")
 
