@@ -7,8 +7,9 @@ front), variables named and measured as in `VARIABLES`, on one grid given by the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -278,6 +279,13 @@ def _table() -> dict[str, Variable]:
         Variable(
             "elevation", "elevation above mean sea level", "m", (-500.0, 9000.0), "surface_altitude"
         ),
+        Variable(
+            "solar_zenith_angle",
+            "angle between the sun and the vertical",
+            "degree",
+            (0.0, 180.0),
+            "solar_zenith_angle",
+        ),
         Variable("slope", "slope of the terrain", "degree", (0.0, 90.0)),
         Variable("aspect", "downhill direction, clockwise from north", "degree", (0.0, 360.0)),
         Variable("topographic_wetness_index", "topographic wetness index", "1", (-10.0, 50.0)),
@@ -350,6 +358,10 @@ VARIABLES: dict[str, Variable] = _table()
 def variable(name: str) -> Variable:
     """Look a variable up by name.
 
+    Beside those of the table there are the past of each of them: ``<name>_mean_<n>_days`` is the mean
+    over the n days before, ``<name>_index_<n>_days`` of a rate per day is the amount of these days, the
+    longer ago the less of it.
+
     Raises
     ------
     UnknownName
@@ -359,10 +371,45 @@ def variable(name: str) -> Variable:
     --------
     >>> variable("soil_moisture").units
     'm3 m-3'
+    >>> variable("precipitation_index_30_days").units
+    'mm'
     """
+    past = re.fullmatch(r"(.+)_(mean|index)_([1-9]\d*)_days", name)
+    if name not in VARIABLES and past is not None:
+        return _past(variable(past[1]), past[2], int(past[3]))
     if name not in VARIABLES:
         raise UnknownName("variable", name, VARIABLES)
     return VARIABLES[name]
+
+
+def _past(base: Variable, kind: str, days: int) -> Variable:
+    """Describe the mean or index of a variable over the days before."""
+    is_rate = base.units.endswith(" day-1")
+    if base.kind != "continuous" or (kind == "index" and not is_rate):
+        raise UnknownName(
+            f"{kind} over {days} days of",
+            base.name,
+            [
+                row.name
+                for row in VARIABLES.values()
+                if row.kind == "continuous" and (kind == "mean" or row.units.endswith(" day-1"))
+            ],
+        )
+    name, words = (
+        f"{base.name}_{kind}_{days}_days",
+        f"{base.long_name}, {kind} of the {days} days before",
+    )
+    if kind == "mean":
+        return replace(base, name=name, long_name=words)
+    low, high = base.valid_range
+    return replace(
+        base,
+        name=name,
+        long_name=words,
+        units=base.units.removesuffix(" day-1"),
+        valid_range=(low * days, high * days),
+        standard_name="",
+    )
 
 
 def check_cube(

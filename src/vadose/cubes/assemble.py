@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from vadose.cubes.regrid import aggregate
+from vadose.cubes.regrid import aggregate, valid_share
 from vadose.errors import CubeProblem, GridProblem
 from vadose.grids import coarsened, grid_of
-from vadose.schema import check_cube, check_values
+from vadose.schema import VARIABLES, check_cube, check_values
 
 
 def withhold(
@@ -36,7 +36,7 @@ def withhold(
     Returns
     -------
     dict
-        ``coarse`` (target and predictors), ``fine`` (predictors) and ``truth`` (target).
+        ``coarse`` (target, predictors and ``land_fraction``), ``fine`` (predictors) and ``truth`` (target).
 
     Raises
     ------
@@ -68,7 +68,15 @@ def withhold(
             expected="some",
             remedy="Lower min_valid or take a larger region.",
         )
+    coarse["land_fraction"] = land_fraction(cube[target], coarse)
     return {"coarse": coarse, "fine": cube[list(predictors)], "truth": cube[[target]]}
+
+
+def land_fraction(fine: xr.DataArray, coarse: xr.Dataset) -> xr.DataArray:
+    """Give the share of each coarse cell in which the fine array ever has a value."""
+    known = fine.notnull().any("time") if "time" in fine.dims else fine.notnull()
+    share = valid_share(known.where(known), grid_of(coarse)).astype("f4")
+    return share.assign_attrs(VARIABLES["land_fraction"].attributes())
 
 
 def whole_cells(cube: xr.Dataset, factor: int) -> xr.Dataset:

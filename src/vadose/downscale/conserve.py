@@ -20,6 +20,7 @@ def close(
     bounds: tuple[float, float],
     tolerance: float = 5e-4,
     passes: int = 30,
+    weight: xr.DataArray | None = None,
 ) -> xr.DataArray:
     """Correct a fine field until its area means equal the coarse values.
 
@@ -42,6 +43,8 @@ def close(
         Largest residual left, in units of the field.
     passes
         Largest number of passes.
+    weight
+        Weight of each fine cell in the mean, dims ``y, x``; its true area unless given.
 
     Returns
     -------
@@ -69,8 +72,11 @@ def close(
     wanted = coarse.astype("f8").clip(low, high)
     for count in range(passes):
         left = residual(field, wanted)
-        if not float(abs(left).max()) > tolerance:
+        # a step that is closed stays as it is, whatever other steps are there
+        is_open = abs(left).max(("y", "x")) > tolerance
+        if not is_open.any():
             break
+        left = left.where(is_open, 0.0)
         if count < passes // 2:
             step = smooth(left, fine)
         else:
@@ -81,9 +87,11 @@ def close(
     return _in_order(field)
 
 
-def residual(field: xr.DataArray, coarse: xr.DataArray) -> xr.DataArray:
+def residual(
+    field: xr.DataArray, coarse: xr.DataArray, weight: xr.DataArray | None = None
+) -> xr.DataArray:
     """Give area mean minus coarse value on the coarse grid; NaN where either is missing."""
-    mean = area_mean(field, grid_of(coarse), min_valid=0.0)
+    mean = area_mean(field, grid_of(coarse), min_valid=0.0, weight=weight)
     return _in_order(mean - snapped(coarse).astype("f8"))
 
 

@@ -87,9 +87,7 @@ def derive(cube: xr.Dataset, predictors: Sequence[str]) -> xr.DataArray:
     return stack.transpose("predictor", "y", "x")
 
 
-def features(
-    stack: xr.DataArray, target: xr.DataArray, *, mean: xr.DataArray | None = None
-) -> Features:
+def features(stack: xr.DataArray, target: xr.DataArray, area: xr.DataArray) -> Features:
     """Make the features of every fine cell with complete predictors under a smooth coarse target.
 
     Parameters
@@ -98,16 +96,15 @@ def features(
         Fine predictors of one time step, dims ``predictor, y, x``.
     target
         Coarse target of that step, dims ``y, x``.
-    mean
-        Coarse means of the predictors; aggregated from `stack` unless given.
+    area
+        Land area of each fine cell, dims ``y, x``: the weights of all means.
     """
     fine, coarse = grid_of(stack), grid_of(target)
-    if mean is None:
-        mean = area_mean(stack, coarse, min_valid=0.0)
+    mean = area_mean(stack, coarse, min_valid=0.0, weight=area)
     names = [str(name) for name in stack["predictor"].values]
     is_class = np.array([name.startswith("land_cover_") for name in names])
-    prior = sharp_smooth(target, stack.isel(predictor=0), passes=4)
-    departure = (stack - sharp_smooth(mean, stack, passes=2)).values
+    prior = sharp_smooth(target, stack.isel(predictor=0), area, passes=4)
+    departure = (stack - sharp_smooth(mean, stack, area, passes=2)).values
     neighbours = stack[~is_class] - neighbour_mean(stack[~is_class], 3, is_global(fine))
     columns: dict[str, Array] = {}
     for place, name in enumerate(names):
@@ -154,7 +151,9 @@ def _surroundings(target: xr.DataArray, prior: xr.DataArray, fine: GeoBox) -> di
     return {f"{target.name}:{name}": values for name, values in result.items()}
 
 
-def sharp_smooth(coarse_field: xr.DataArray, like: xr.DataArray, *, passes: int) -> xr.DataArray:
+def sharp_smooth(
+    coarse_field: xr.DataArray, like: xr.DataArray, area: xr.DataArray, *, passes: int
+) -> xr.DataArray:
     """Interpolate smoothly so that the cell means are kept, by some passes of residual correction.
 
     Parameters
@@ -163,13 +162,15 @@ def sharp_smooth(coarse_field: xr.DataArray, like: xr.DataArray, *, passes: int)
         Dims ``[predictor,] y, x``.
     like
         Fine field whose gaps the result shares.
+    area
+        Land area of each fine cell.
     passes
         Number of corrections.
     """
     fine, coarse = grid_of(like), grid_of(coarse_field)
     result = smooth(coarse_field, fine).where(like.notnull())
     for _ in range(passes):
-        left = area_mean(result, coarse, min_valid=0.0) - coarse_field
+        left = area_mean(result, coarse, min_valid=0.0, weight=area) - coarse_field
         result = result - smooth(left, fine).fillna(0.0)
     return result
 

@@ -17,11 +17,13 @@ from vadose.downscale.base import align, as_cube, is_predictable, origin_of
 from vadose.downscale.conserve import close
 from vadose.downscale.context import Features, derive, features
 from vadose.errors import CubeProblem, GridProblem, ModelProblem
-from vadose.grids import coarsened, coordinates, grid_of, lonlat, snapped
+from vadose.grids import cell_area, coarsened, coordinates, grid_of, lonlat, snapped
 from vadose.models import load_model
 from vadose.models.base import Model, read_description, read_name, write_description
 from vadose.schema import VARIABLES, check_cube
 
+#: Share of each coarse cell that is land; taken into account where the coarse cube has it.
+LAND = "land_fraction"
 #: Told after each finished step: steps done, steps in all.
 Progress = Callable[[int, int], None]
 Array = npt.NDArray[Any]
@@ -209,9 +211,13 @@ class Residual:
 
     def _sample(self, step: xr.Dataset) -> tuple[Features, Array]:
         known = step[self.target].astype("f8")
-        upper = area_mean(known, coarsened(grid_of(step), self.ratio), min_valid=0.5)
+        area = cell_area(grid_of(step))
+        if LAND in step:  # a coastal cell speaks for its land only
+            area = area * step[LAND].fillna(0.0)
+        larger = coarsened(grid_of(step), self.ratio)
+        upper = area_mean(known, larger, min_valid=0.5, weight=area)
         stack = derive(step, self.predictors).where(known.notnull())
-        sample = features(stack, upper.rename(self.target))
+        sample = features(stack, upper.rename(self.target), area)
         values = (known.values - sample.prior).ravel()[sample.rows]
         is_known = np.isfinite(values)
         chosen = Features(sample.table[is_known], sample.names, sample.rows[is_known], sample.prior)
@@ -220,8 +226,7 @@ class Residual:
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Add the predicted departures to the smooth field through the coarse values.
 
-        Near a gap the smooth field reaches one cell into it; further inside there is no value, and a
-        fusion step has to fill the gap first.
+        There is a value where the coarse cell has one; a gap has to be filled before, by fusion.
         """
         fine, grid = align(fine, coarse, self.target)
         is_predictable(fine, self.predictors)
@@ -236,7 +241,8 @@ class Residual:
                 else coarse[self.target]
             )
             stack = derive(step, self.predictors)
-            stack = stack.where(stack.notnull().all("predictor"))
+            is_known = stack.notnull().all("predictor") & nearest(target, grid).notnull()
+            stack = stack.where(is_known)
             fields.append(self._one_moment(stack, snapped(target).astype("f8").load()))
             self.progress(count + 1, total)
         values = _stacked(fields, coarse[self.target], grid)
@@ -244,18 +250,23 @@ class Residual:
 
     def _one_moment(self, stack: xr.DataArray, target: xr.DataArray) -> Array:
         left = self.factor
+        fine_area = cell_area(grid_of(stack)).where(stack.isel(predictor=0).notnull(), 0.0)
         for factor in self._steps_down():
             left //= factor
-            level = stack
+            level, area = stack, fine_area
             if left > 1:
-                level = area_mean(stack, coarsened(grid_of(stack), left), min_valid=0.0)
-            sample = features(level, target.rename(self.target))
+                grid = coarsened(grid_of(stack), left)
+                level = area_mean(stack, grid, min_valid=0.0)
+                area = fine_area.drop_vars(["y", "x"]).coarsen(y=left, x=left).sum()
+                area = area.assign_coords(coordinates(grid))
+            sample = features(level, target.rename(self.target), area)
             _check_features(self.feature_names_, sample.names)
             shape = tuple(grid_of(level).shape)
             departure = _painted(self.model.predict(sample.table), sample.rows, shape)
             field = level.isel(predictor=0, drop=True).copy(data=sample.prior + departure)
             if left > 1:
-                target = close(field, target, bounds=VARIABLES[self.target].valid_range)
+                bounds = VARIABLES[self.target].valid_range
+                target = close(field, target, bounds=bounds, weight=area)
         return np.asarray(field.values)
 
     def save(self, folder: Path) -> None:

@@ -6,13 +6,22 @@ licence and citation stand in ``data/README.md``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import xarray as xr
 
-from vadose.grids import coordinates, latlon
+from vadose.errors import FileProblem
+from vadose.grids import latlon
 from vadose.products.base import Product
+from vadose.products.decode import decode_values
+from vadose.products.formats import open_raw
+from vadose.products.placement import Placement
+from vadose.products.raw import LazyArray, MappedArray, Values
+from vadose.products.reading import build
+from vadose.products.sun import solar_zenith_angle
 from vadose.schema import IGBP, VARIABLES
 
 #: The file that travels in the wheel.
@@ -50,20 +59,44 @@ def read_sample(path: Path) -> xr.Dataset:
     >>> read_sample(SAMPLE_PATH)["soil_moisture"].sizes["x"]
     1440
     """
-    source = xr.open_dataset(path, engine="h5netcdf", chunks={})
-    cube = xr.Dataset(coords=coordinates(SAMPLE_GRID))
-    cube = cube.assign_coords(time=[np.datetime64(source.attrs["time"], "ns")])
-    for name in DYNAMIC:
-        array = source[name].astype("f4").expand_dims("time")
-        attributes = VARIABLES[name].attributes()
-        cell_methods = "time: mean" if name in ("evaporation", "precipitation") else "time: point"
-        cube[name] = (array.dims, array.data, {**attributes, "cell_methods": cell_methods})
-    is_land = np.isfinite(source["soil_moisture"])
+    with h5py.File(path) as file:
+        stamp = np.datetime64(str(file.attrs["time"]), "ns")
+    with open_raw(path) as raw:
+        stored = {name: raw.need(name) for name in (*DYNAMIC, "land_cover_count")}
+    for name, held in stored.items():
+        if held.array.shape[-2:] != SAMPLE_GRID.shape or held.dims[-2:] != ("y", "x"):
+            raise FileProblem(
+                path,
+                found=f"{name} of {held.sizes}",
+                expected=f"y, x of {tuple(SAMPLE_GRID.shape)}",
+            )
+    counts = stored.pop("land_cover_count")
+    values = {name: decode_values(held, source=f"{path}: {name}") for name, held in stored.items()}
+    arrays: dict[str, LazyArray] = {
+        name: replace(stored[name], array=array).arranged([None, "y", "x"])
+        for name, array in values.items()
+    }
     for code, meaning in enumerate(IGBP.meanings):
-        share = (source["land_cover_count"].isel(igbp=code) / np.float32(25)).where(is_land)
-        name = f"land_cover_{meaning}"
-        cube[name] = (("y", "x"), share.astype("f4").data, VARIABLES[name].attributes())
+        count = counts.arranged(["y", "x"], {"igbp": code})
+        share = MappedArray(_share, count, values["soil_moisture"], dtype=np.float32)
+        arrays[f"land_cover_{meaning}"] = share
+    cube = build(arrays, Placement(SAMPLE_GRID), np.array([stamp]))
+    for name in DYNAMIC:
+        is_mean = name in ("evaporation", "precipitation")
+        cube[name].attrs["cell_methods"] = "time: mean" if is_mean else "time: point"
+    zenith = xr.DataArray(solar_zenith_angle(stamp, SAMPLE_GRID).astype("f4"), dims=("y", "x"))
+    is_land = cube["soil_moisture"].notnull()
+    cube["solar_zenith_angle"] = (
+        zenith.where(is_land)
+        .transpose(*is_land.dims)
+        .assign_attrs(VARIABLES["solar_zenith_angle"].attributes())
+    )
     return cube
+
+
+def _share(count: Values, moisture: Values) -> Values:
+    """Turn the number of 0.05° cells of a class into a share of the 25; the sea has none."""
+    return np.where(np.isfinite(moisture), count.astype("f4") / np.float32(25), np.float32("nan"))
 
 
 SAMPLE = Product(
@@ -71,6 +104,7 @@ SAMPLE = Product(
     title="GLDAS Noah v2.1 on 2015-01-01 00Z with IGBP land cover, 0.25 degrees",
     variables={
         **dict.fromkeys(DYNAMIC, "GLDAS Noah"),
+        "solar_zenith_angle": "computed from the time stamp",
         **{f"land_cover_{meaning}": "MCD12C1" for meaning in IGBP.meanings},
     },
     grid="latlon_0.25, 60 S to 90 N",
