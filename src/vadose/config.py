@@ -339,10 +339,11 @@ methods, notes, predictors, publish, seed, target, title. Did you mean 'title'?
 def _problem(error: ValidationError, source: str) -> RecipeProblem:
     """Turn the first fault into one clear message; a misspelt key explains a missing one."""
     faults = error.errors()
-    first = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
+    foreign = ("extra_forbidden", "invalid_key")
+    first = next((one for one in faults if one["type"] in foreign), faults[0])
     place = [str(part) for part in first["loc"]]
     subject = f"{source}: {'.'.join(place)}" if place else source
-    if first["type"] == "extra_forbidden":
+    if first["type"] in foreign:
         valid = sorted(_fields_at(Recipe, place[:-1]))
         near = difflib.get_close_matches(place[-1], valid, n=1, cutoff=0.4)
         return RecipeProblem(
