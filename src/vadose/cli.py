@@ -23,6 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+#: Exit code after an interrupt.
+STOPPED = 130
+
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
 Recipe = Annotated[Path, typer.Argument(help="A recipe (YAML); see examples/.")]
 Run = Annotated[Path, typer.Argument(help="Folder of the run.")]
@@ -125,27 +128,31 @@ def _table(run: Path) -> None:
     from rich.table import Table
 
     scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    unit = scores["unit"].replace("m3 m-3", "m³ m⁻³")
     table = Table(
-        title=f"{scores['target']} against the truth, {scores['unit']}, {scores['n']} cells"
+        title=f"{scores['target'].replace('_', ' ')} against the truth: {scores['n']} cells, {unit}",
+        caption="area-weighted; gain: how much smaller the RMSE is than that of the copied coarse value",
     )
-    table.add_column("method")
-    for column in ("R", "RMSE", "bias", "ubRMSE", "within-cell r", "gain in RMSE", "closure"):
-        table.add_column(column, justify="right")
+    table.add_column("method", no_wrap=True, max_width=34)
+    for column in ("R", "RMSE", "in-cell r", "gain", "closure"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, row in scores["methods"].items():
-        pooled, gain = row["pooled"], row["gain_over_nearest"]["rmse"]
+        gain = row["gain_over_nearest"]["rmse"]
         style = "bold" if name == scores["best"] else "red" if gain < 0 else ""
         table.add_row(
             row["title"],
-            f"{pooled['r']:.4f}",
-            f"{pooled['rmse']:.4f}",
-            f"{pooled['bias']:+.4f}",
-            f"{pooled['ubrmse']:.4f}",
-            "-" if row["within_cell"]["r"] is None else f"{row['within_cell']['r']:.3f}",
-            f"{gain:+.4f}",
-            f"{row['closure_max']:.1e}",
+            _number(row["pooled"]["r"], ".4f"),
+            _number(row["pooled"]["rmse"], ".4f"),
+            _number(row["within_cell"]["r"], ".3f"),
+            _number(gain, "+.4f"),
+            _number(row["closure_max"], ".0e"),
             style=style,
         )
     Console().print(table)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 @contextmanager
@@ -176,9 +183,10 @@ def main() -> None:
     except VadoseError as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Stopped. Run the same command again to go on.", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:  # typer turns an interrupt into an exit of its own
+            typer.echo("Stopped. Run the same command again to go on.", err=True)
+        raise
 
 
 if __name__ == "__main__":

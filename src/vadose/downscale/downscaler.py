@@ -234,16 +234,14 @@ class Residual:
             raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
         total = coarse[self.target].sizes.get("time", 1)
         fields = []
-        for count, step in enumerate(_steps(fine[self.predictors], total)):
-            target = (
-                coarse[self.target].isel(time=count, drop=True)
-                if "time" in coarse[self.target].dims
-                else coarse[self.target]
-            )
+        pairs = zip(
+            _steps(fine[self.predictors], total), _steps(coarse[[self.target]], total), strict=True
+        )
+        for count, (step, known) in enumerate(pairs):
+            target = known[self.target].astype("f8")
             stack = derive(step, self.predictors)
             is_known = stack.notnull().all("predictor") & nearest(target, grid).notnull()
-            stack = stack.where(is_known)
-            fields.append(self._one_moment(stack, snapped(target).astype("f8").load()))
+            fields.append(self._one_moment(stack.where(is_known), target))
             self.progress(count + 1, total)
         values = _stacked(fields, coarse[self.target], grid)
         return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))

@@ -226,7 +226,9 @@ def _product_attributes(folder: RunFolder) -> dict[str, str]:
 
 def validate(path: str | Path, *, progress: Progress = quiet) -> Path:
     """Score every method against the truth, beside the coarse input on the same cells."""
-    from vadose.grids import grid_of
+    import xarray as xr
+
+    from vadose.grids import cell_area, grid_of
     from vadose.store import open_cube
     from vadose.validate.protocol import closure, compare, gains
 
@@ -242,16 +244,27 @@ def validate(path: str | Path, *, progress: Progress = quiet) -> Path:
         }
         step(1, 3)
         score = compare(fields, truth, grid_of(coarse))
+        every_cell_once = xr.ones_like(cell_area(grid_of(truth)))
+        unweighted = compare(fields, truth, grid_of(coarse), weight=every_cell_once)
         step(2, 3)
         over = {baseline: gains(score, baseline) for baseline in ("nearest", "smooth")}
         methods: dict[str, Any] = {}
         for name, method in recipe.methods.items():
             own = score.sel(product=name)
+            plain = {
+                view: _numbers(unweighted.sel(product=name, view=view))
+                for view in ("pooled", "within_cell")
+            }
             methods[name] = {
                 "title": method.title,
                 "is_baseline": method.is_baseline,
                 **{view: _numbers(own.sel(view=view)) for view in ("pooled", "within_cell")},
                 **{f"gain_over_{base}": _clean(table[name]) for base, table in over.items()},
+                "unweighted": {
+                    "rmse": plain["pooled"]["rmse"],
+                    "r": plain["pooled"]["r"],
+                    "within_cell_r": plain["within_cell"]["r"],
+                },
                 "closure_max": closure(fields[name], coarse),
             }
         best = min(methods, key=lambda name: methods[name]["pooled"]["rmse"])
@@ -281,7 +294,7 @@ def _clean(numbers: dict[str, float]) -> dict[str, float | None]:
 
 def _as_csv(methods: dict[str, Any]) -> str:
     text = io.StringIO()
-    views = ("pooled", "within_cell", "gain_over_nearest", "gain_over_smooth")
+    views = ("pooled", "within_cell", "gain_over_nearest", "gain_over_smooth", "unweighted")
     first = next(iter(methods.values()))
     columns = [f"{view}_{name}" for view in views for name in first[view]]
     writer = csv.writer(text)

@@ -74,8 +74,10 @@ class RunFolder:
         """
         try:
             state = json.loads((self / "state.json").read_text(encoding="utf-8"))
-            assert isinstance(state["stages"], dict)  # noqa: S101 - handled below
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            # others write a state.json too; theirs must not be set aside, then dropped
+            is_ours = {"recipe", "vadose", "origin", "command", "started"} <= state.keys()
+            assert is_ours and isinstance(state["stages"], dict)  # noqa: S101 - handled below
+        except (OSError, ValueError, LookupError, AttributeError, AssertionError) as error:
             raise RunProblem(
                 self.path,
                 found="no state.json that can be read",
@@ -176,9 +178,10 @@ def start(
         if is_same and not is_finished and not overwrite:
             return folder
         if not overwrite:
+            other = "recipe" if state["vadose"] == vadose.__version__ else "version of vadose"
             raise RunProblem(
                 out,
-                found="a finished run" if is_finished else "an unfinished run of another recipe",
+                found="a finished run" if is_finished else f"an unfinished run of another {other}",
                 remedy="Choose another folder, or say --overwrite.",
             )
         _set_aside(out)
@@ -206,6 +209,10 @@ def start(
 
 
 def _set_aside(out: Path) -> None:
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise RunProblem(
+            out, found="the folder that you are in", remedy="Go to another one to overwrite it."
+        )
     try:
         out.rename(out.with_name(f".{out.name}.previous-{secrets.token_hex(4)}"))
     except OSError as error:
