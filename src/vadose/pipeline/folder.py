@@ -27,6 +27,8 @@ from vadose.errors import FileProblem, RunProblem
 from vadose.store import replaced
 
 STAGES = ("build", "fit", "downscale", "validate", "report")
+#: What a state of vadose holds.
+KEYS = {"recipe", "origin", "vadose", "command", "started", "stages"}
 #: Libraries whose versions can change numbers.
 LIBRARIES = (
     "dask",
@@ -75,8 +77,8 @@ class RunFolder:
         try:
             state = json.loads((self / "state.json").read_text(encoding="utf-8"))
             # others write a state.json too; theirs must not be set aside, then dropped
-            is_ours = {"recipe", "vadose", "origin", "command", "started"} <= state.keys()
-            assert is_ours and isinstance(state["stages"], dict)  # noqa: S101 - handled below
+            assert KEYS <= state.keys()  # noqa: S101 - handled below
+            assert isinstance(state["stages"], dict)  # noqa: S101 - handled below
         except (OSError, ValueError, LookupError, AttributeError, AssertionError) as error:
             raise RunProblem(
                 self.path,
