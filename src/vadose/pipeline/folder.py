@@ -77,7 +77,7 @@ class RunFolder:
         try:
             state = json.loads((self / "state.json").read_text(encoding="utf-8"))
             # others write a state.json too; theirs must not be set aside, then dropped
-            assert KEYS <= state.keys()  # noqa: S101 - handled below
+            assert state.keys() >= KEYS  # noqa: S101 - handled below
             assert isinstance(state["stages"], dict)  # noqa: S101 - handled below
         except (OSError, ValueError, LookupError, AttributeError, AssertionError) as error:
             raise RunProblem(
