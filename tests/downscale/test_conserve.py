@@ -111,6 +111,18 @@ def test_the_mean_is_that_of_true_area() -> None:
     assert closed.values.mean() < 0.27
 
 
+def test_the_mean_is_that_of_a_weight_where_one_is_given() -> None:
+    fine = fine_grid(4, geographic=True)
+    rng = np.random.default_rng(0)
+    field, weight = (field_on(fine, rng.random(fine.shape)) for _ in range(2))
+    weight[:4, :2] = 0.0  # sea
+    coarse = field_on(coarsened(fine, 4), np.full((CELLS, CELLS), 0.9))
+    closed = close(field, coarse, bounds=(0, 1), weight=weight)
+    assert float(abs(residual(closed, coarse, weight)).max()) < 1e-3
+    assert np.average(closed[:4, :4], weights=weight[:4, :4]) == pytest.approx(0.9, abs=1e-3)
+    assert float(abs(residual(closed, coarse)).max()) > 5e-3
+
+
 def test_closes_a_cell_that_is_at_its_bound_but_for_one_part() -> None:
     fine = fine_grid(8, geographic=True)
     values = np.ones(fine.shape)

@@ -71,7 +71,7 @@ def close(
     # what lies beyond the bounds cannot be reached, and would push the neighbours in every pass
     wanted = coarse.astype("f8").clip(low, high)
     for count in range(passes):
-        left = residual(field, wanted)
+        left = residual(field, wanted, weight)
         # a step that is closed stays as it is, whatever other steps are there
         is_open = abs(left).max(("y", "x")) > tolerance
         if not is_open.any():
@@ -81,7 +81,8 @@ def close(
             step = smooth(left, fine)
         else:
             can_move = (field > low).where(nearest(left, fine) > 0, field < high)
-            share = area_mean(can_move.where(field.notnull()), grid_of(left), min_valid=0.0)
+            can_move = can_move.where(field.notnull())
+            share = area_mean(can_move, grid_of(left), min_valid=0.0, weight=weight)
             step = nearest(left / share.where(share > 0), fine)
         field = (field - step.fillna(0.0)).clip(low, high)
     return _in_order(field)
