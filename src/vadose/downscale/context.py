@@ -115,7 +115,8 @@ def features(stack: xr.DataArray, target: xr.DataArray, area: xr.DataArray) -> F
     single = on_fine(local_slopes(mean, target), mean, fine)
     for place, name in enumerate(names):
         columns[f"{name}:local_forecast"] = single[place] * departure[place]
-    is_common = ~is_class | (np.nanmean(mean.values, axis=(1, 2)) >= COMMON_CLASS)
+    share = mean.mean(("y", "x"), skipna=True).fillna(0.0).values  # of a feature, not of a score
+    is_common = ~is_class | (share >= COMMON_CLASS)
     for window, ridge in REGRESSIONS:
         slopes = on_fine(joint_slopes(mean[is_common], target, window, ridge), mean, fine)
         forecast = np.nansum(slopes * departure[is_common], axis=0)
