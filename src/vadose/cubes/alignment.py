@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from vadose.cubes.places import columns_round, places
+from vadose.cubes.places import places, turned
 from vadose.cubes.reproject import resolution
 from vadose.cubes.shifts import UNKNOWN, Shift, shift_test, spaced
 from vadose.errors import NoOverlap
@@ -219,9 +219,7 @@ def _coverage(source: GeoBox, target: GeoBox) -> float:
     """Give the share of the target's centres within the source, from at most 128 × 128 of them."""
     rows, columns = (spaced(count, 128) + 0.5 for count in target.shape)
     column, row = places(target, source, *np.meshgrid(columns, rows))
-    edge, turn = 1e-6, columns_round(source)
-    if turn is not None:  # a turn more or less is the same place
-        column = column - turn * np.floor((column + edge) / turn)
+    edge, column = 1e-6, turned(column, source)
     is_inside = (row >= -edge) & (row <= source.shape.y + edge)
     is_inside &= (column >= -edge) & (column <= source.shape.x + edge)
     return float(is_inside.mean())

@@ -145,7 +145,7 @@ def majorities(
         if code == missing:
             continue
         area = pair.areas @ (flat == code).astype("f8")
-        is_larger = area > best * (1.0 + ROUNDING)  # equal but for rounding is equal
+        is_larger = area > best * (1.0 + 100 * ROUNDING)  # equal but for rounding is equal
         best, winner = np.where(is_larger, area, best), np.where(is_larger, code, winner)
         valid += area
     return np.where(_is_enough(valid, pair, min_valid), winner, np.nan)

@@ -115,6 +115,22 @@ def _transformer(origin: str, other: str) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs(origin, other, always_xy=True)
 
 
+def turned(column: Array, grid: GeoBox) -> Array:
+    """Turn columns round the Earth to where they are nearest to the middle of a grid.
+
+    Examples
+    --------
+    >>> from vadose.grids import latlon
+    >>> turned(np.array([-5.0, 400.0]), latlon(1.0, (170, 0, 180, 10)))
+    array([-5., 40.])
+    """
+    count = columns_round(grid)
+    if count is None:
+        return column
+    middle = grid.shape.x / 2
+    return np.asarray(column - count * np.round((column - middle) / count))
+
+
 def _lattice(box: Box, most: int) -> tuple[Array, Array]:
     """Give evenly spaced places of a box with its edges, at most so many along a side."""
     first, end, left, right = box
@@ -165,13 +181,13 @@ def window(source: GeoBox, target: GeoBox, tile: Box) -> Box | None:
     column, row = places(target, source, *_lattice(tile, 32))
     if not np.isfinite(column).any():
         return None
-    count, is_round = columns_round(source), goes_round(source)
+    is_round = goes_round(source)
     if is_round:
         known = np.where(np.isfinite(column), column, np.nanmin(column))
         turn = float(source.shape.x)
         column = np.unwrap(np.unwrap(known, axis=1, period=turn), axis=0, period=turn)
-    elif count is not None:
-        column = column - count * np.floor((column + 1e-6) / count)
+    else:
+        column = turned(column, source)
     bounds = []
     for place in (row, column):
         bend = max(_widest_step(place, axis) for axis in (0, 1))

@@ -16,6 +16,8 @@ from vadose.grids import cell_area, coordinates, grid_of, nesting
 from vadose.schema import GRID_MAPPING, IGBP, VARIABLES, variable
 
 Array = npt.NDArray[np.floating]
+#: Relative difference of areas that is rounding: those of a projection's scale differ by 1e-9.
+ROUNDING = 1e-7
 
 
 def aggregate(cube: xr.Dataset, coarse: GeoBox, *, min_valid: float = 0.5) -> xr.Dataset:
@@ -278,7 +280,7 @@ def _mean(
     total = (values.where(is_valid, 0.0) * weight).coarsen(factors).sum()
     valid = (is_valid * weight).coarsen(factors).sum()
     whole = weight.coarsen(factors).sum()
-    enough = (valid > 0) & (valid >= (min_valid - 1e-9) * whole)
+    enough = (valid > 0) & (valid >= (min_valid - ROUNDING) * whole)
     return total / valid.where(enough)
 
 
@@ -296,14 +298,16 @@ def _majority(
     valid = [code for code in present if code != missing]
     if not valid:
         raise CubeProblem(str(array.name), found="no class at all", expected="codes")
-    areas = xr.concat(
-        [weight.where(codes == code, 0.0).coarsen(factors).sum() for code in valid], dim="code"
-    )
-    winner = xr.DataArray(np.array(valid), dims="code")[areas.argmax("code")]
+    winner = best = total = xr.zeros_like(weight.coarsen(factors).sum())
+    for code in valid:
+        part = weight.where(codes == code, 0.0).coarsen(factors).sum()
+        is_larger = part > best * (1.0 + ROUNDING)  # equal but for rounding is equal
+        winner, best = winner.where(~is_larger, code), best.where(~is_larger, part)
+        total = total + part
     if missing is None:
         return winner
-    share = areas.sum("code") / weight.coarsen(factors).sum()
-    return winner.where(share >= min_valid, missing)
+    is_enough = total >= (min_valid - ROUNDING) * weight.coarsen(factors).sum()
+    return winner.where(is_enough & (total > 0.0), missing)
 
 
 def _bare(array: xr.DataArray) -> xr.DataArray:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from vadose.cubes.places import Array, Box, columns_round, goes_round, places
+from vadose.cubes.places import Array, Box, goes_round, places, turned
 
 Integers = npt.NDArray[np.int64]
 Kernel = Literal["nearest", "smooth", "cubic"]
@@ -69,14 +69,14 @@ def points_at(source: GeoBox, target: GeoBox, columns: Array, rows: Array, box: 
     array([0.5])
     """
     column, row = places(target, source, columns, rows)
-    count = columns_round(source)
-    start = box[2] if goes_round(source) else 0
-    if count is not None:
-        column = start + (column - start) - count * np.floor((column - start + 1e-6) / count)
-    edge = 1e-6
-    last_column = box[3] if goes_round(source) else source.shape.x
+    edge, start, end = 1e-6, 0, source.shape.x
+    if goes_round(source):
+        start, end = box[2], box[3]
+        column = start + (column - start + edge) % source.shape.x - edge
+    else:
+        column = turned(column, source)
     is_inside = (row >= -edge) & (row <= source.shape.y + edge)  # False for NaN
-    is_inside &= (column >= start - edge) & (column <= last_column + edge)
+    is_inside &= (column >= start - edge) & (column <= end + edge)
     is_round = goes_round(source) and box[3] - box[2] == source.shape.x
     return Points(
         np.where(is_inside, column - box[2], 0.5),
