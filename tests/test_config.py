@@ -16,7 +16,7 @@ from vadose.models import MODELS, new_model
 SOUND: dict[str, Any] = {
     "title": "A study",
     "predictors": ["sand", "ndvi"],
-    "build": {"sources": [{"product": "SAMPLE"}], "coarsen": 4},
+    "build": {"sources": [{"product": "SAMPLE"}], "factor": 4},
     "methods": {
         "nearest": {"title": "Copied", "kind": "nearest"},
         "smooth": {"title": "Smooth", "kind": "smooth"},
@@ -80,7 +80,7 @@ def test_recipes_that_travel_with_the_package_are_sound() -> None:
 
 KEYS = {
     "titel": ("titel", "Did you mean 'title'?"),
-    "build.coarsn": ("build.coarsn", "one of coarsen, min_valid.*Did you mean 'coarsen'?"),
+    "build.factr": ("build.factr", "one of factor, min_valid.*Did you mean 'factor'?"),
     "build.sources.0.path": ("build.sources.0.path", "one of paths, product, variables.*'paths'?"),
     "methods.forest.modle": ("methods.forest.modle", "one of .*kind, model.*Did you mean 'model'?"),
     "methods.smooth.zzzzzz": ("methods.smooth.zzzzzz", "expected one of .*with_position"),
@@ -106,7 +106,7 @@ def test_a_misspelt_key_is_told_before_the_one_it_leaves_missing() -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["title", "predictors", "build", "methods", "publish", "build.sources", "build.coarsen"],
+    ["title", "predictors", "build", "methods", "publish", "build.sources", "build.factor"],
 )
 def test_a_missing_key_is_named(place: str) -> None:
     assert message(changed(place, GONE)) == f"study.yaml: {place}: found nothing, expected a value."
@@ -223,8 +223,8 @@ def test_a_method_stands_after_those_it_wraps() -> None:
 # --- values ---
 
 VALUES: dict[str, tuple[str, Any, str]] = {
-    "text for a number": ("build.coarsen", "four", "build.coarsen: found 'four'"),
-    "no coarsening": ("build.coarsen", 1, "build.coarsen: found 1: input should be greater than 1"),
+    "text for a number": ("build.factor", "four", "build.factor: found 'four'"),
+    "no coarsening": ("build.factor", 1, "build.factor: found 1: input should be greater than 1"),
     "a share above one": ("build.min_valid", 1.5, "build.min_valid: found 1.5"),
     "a seed below zero": ("seed", -1, "seed: found -1"),
     "no predictor": ("predictors", [], "predictors: found []"),
@@ -268,7 +268,7 @@ def test_a_number_that_yaml_reads_as_text_is_a_number_where_one_is_wanted() -> N
     assert method.parameters == {"trees": 10, "samples": 0.1}
     assert type(method.parameters["trees"]) is int
     new_model(str(method.model), seed=0, **method.parameters)
-    share = parse_recipe(in_flow("coarsen: 4", "coarsen: 4\n  min_valid: 5e-1"))
+    share = parse_recipe(in_flow("factor: 4", "factor: 4\n  min_valid: 5e-1"))
     assert share.build.min_valid == 0.5
 
 
@@ -288,25 +288,25 @@ def test_no_is_not_text() -> None:
     assert "publish: found False" in message(in_flow("publish: closed", "publish: no"))
     text = message(in_flow("  closed:\n", "  no:\n").replace("publish: closed", "publish: 'no'"))
     assert text == "study.yaml: methods: found the name False, expected text. Put it in quotes."
-    assert parse_recipe(in_flow("coarsen: 4", "coarsen: 4\n  withhold: no")).build.withhold is False
+    assert parse_recipe(in_flow("factor: 4", "factor: 4\n  withhold: no")).build.withhold is False
 
 
 def test_bare_dates_are_days() -> None:
-    period = "coarsen: 4\n  period: [2019-04-01, 2019-04-03]"
-    assert parse_recipe(in_flow("coarsen: 4", period)).build.period == ("2019-04-01", "2019-04-03")
+    period = "factor: 4\n  period: [2019-04-01, 2019-04-03]"
+    assert parse_recipe(in_flow("factor: 4", period)).build.period == ("2019-04-01", "2019-04-03")
 
 
 def test_a_bare_day_that_does_not_exist_is_refused() -> None:
-    period = "coarsen: 4\n  period: [2019-02-30, 2019-04-03]"
-    assert "day is out of range" in message(in_flow("coarsen: 4", period))
+    period = "factor: 4\n  period: [2019-02-30, 2019-04-03]"
+    assert "day is out of range" in message(in_flow("factor: 4", period))
 
 
 def test_a_key_given_twice_is_refused() -> None:
     """YAML would keep the last one in silence."""
     twice = in_flow("publish: closed", "publish: closed\npublish: smooth")
     assert "the key 'publish' stands twice" in message(twice)
-    nested = in_flow("coarsen: 4", "coarsen: 4\n  coarsen: 8")
-    assert "the key 'coarsen' stands twice" in message(nested)
+    nested = in_flow("factor: 4", "factor: 4\n  factor: 8")
+    assert "the key 'factor' stands twice" in message(nested)
 
 
 def test_anchors_and_merges_are_allowed() -> None:
@@ -318,7 +318,7 @@ def test_anchors_and_merges_are_allowed() -> None:
 
 NOT_A_RECIPE = {
     "broken": ("title: [1, 2", "found no valid YAML (while parsing"),
-    "tab": ("build:\n\tcoarsen: 4", r"found no valid YAML (while scanning"),
+    "tab": ("build:\n\tfactor: 4", r"found no valid YAML (while scanning"),
     "null byte": ("title: \x00", "found no valid YAML (unacceptable character"),
     "list": ("- title", "found a list, expected keys such as title and build"),
     "text": ("just words", "found a str, expected keys"),

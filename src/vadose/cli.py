@@ -130,12 +130,14 @@ def _table(run: Path) -> None:
     scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     unit = scores["unit"].replace("m3 m-3", "m³ m⁻³")
     table = Table(
-        title=f"{scores['target'].replace('_', ' ')} against the truth: {scores['n']} cells, {unit}",
-        caption="area-weighted; gain: how much smaller the RMSE is than that of the copied coarse value",
+        title=f"{scores['target'].replace('_', ' ')} against the {scores['reference']}: "
+        f"{scores['n']} values, {unit}",
+        caption=f"in-cell: r within coarse cells; weights: {scores['weights']}; gain: how much smaller the RMSE is than that of the "
+        "copied coarse value",
     )
-    table.add_column("method", no_wrap=True, max_width=34)
-    for column in ("R", "RMSE", "in-cell r", "gain", "closure"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("method", no_wrap=True)
+    for column in ("R", "RMSE", "in-cell", "gain", "closure"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=len("+0.0000"))
     for name, row in scores["methods"].items():
         gain = row["gain_over_nearest"]["rmse"]
         style = "bold" if name == scores["best"] else "red" if gain < 0 else ""

@@ -289,6 +289,20 @@ def coarsened(fine: GeoBox, factor: int) -> GeoBox:
     return GeoBox((rows // factor, columns // factor), affine, fine.crs)
 
 
+def refined(coarse: GeoBox, factor: int) -> GeoBox:
+    """Give the grid whose blocks of `factor` × `factor` cells are the cells of this one.
+
+    Examples
+    --------
+    >>> refined(latlon(1.0), 4) == latlon(0.25)
+    True
+    """
+    rows, columns = coarse.shape
+    step = coarse.affine
+    affine = Affine(step.a / factor, 0, step.c, 0, step.e / factor, step.f)
+    return GeoBox((rows * factor, columns * factor), affine, coarse.crs)
+
+
 def crop(grid: GeoBox, region: Region) -> tuple[slice, slice]:
     """Find the rows and columns whose cell centres lie in a region given in degrees.
 

@@ -360,7 +360,8 @@ def variable(name: str) -> Variable:
 
     Beside those of the table there are the past of each of them: ``<name>_mean_<n>_days`` is the mean
     over the n days before, ``<name>_index_<n>_days`` of a rate per day is the amount of these days, the
-    longer ago the less of it.
+    longer ago the less of it. And ``own_<word>`` is a user's own predictor: continuous, of any range, with
+    the unit left to its owner.
 
     Raises
     ------
@@ -373,10 +374,15 @@ def variable(name: str) -> Variable:
     'm3 m-3'
     >>> variable("precipitation_index_30_days").units
     'mm'
+    >>> variable("own_flow_length").long_name
+    'own predictor: flow length'
     """
     past = re.fullmatch(r"(.+)_(mean|index)_([1-9]\d*)_days", name)
     if name not in VARIABLES and past is not None:
         return _past(variable(past[1]), past[2], int(past[3]))
+    if re.fullmatch(r"own_[a-z0-9_]+", name):
+        words = name.removeprefix("own_").replace("_", " ")
+        return Variable(name, f"own predictor: {words}", "1", (-float("inf"), float("inf")))
     if name not in VARIABLES:
         raise UnknownName("variable", name, VARIABLES)
     return VARIABLES[name]

@@ -7,13 +7,10 @@ only what stands in the folder.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from vadose.config import DEMO_RECIPE, Recipe, read_recipe
 from vadose.errors import RunProblem
@@ -131,24 +128,28 @@ def _start(recipe: str | Path, out: str | Path, overwrite: bool, command: str) -
 
 
 def _build(folder: RunFolder, progress: Progress) -> None:
-    from vadose.cubes.assemble import withhold
-    from vadose.pipeline.sources import open_sources
-    from vadose.store import write_cube
+    from vadose.cubes.assemble import coarse_cube
+    from vadose.pipeline.sources import open_cubes, open_stations
+    from vadose.store import open_cube, replaced, write_cube
 
-    recipe = folder.recipe
-    with folder.stage("build"), progress("Building the cubes") as step:
-        sources, inputs = open_sources(recipe, Path(folder.state["origin"]))
-        cubes = withhold(
-            sources,
-            target=recipe.target,
-            predictors=recipe.predictors,
-            factor=recipe.build.coarsen,
-            min_valid=recipe.build.min_valid,
-        )
-        for count, (name, cube) in enumerate(cubes.items()):
-            write_cube(cube, folder / f"{name}.zarr", overwrite=True)
-            step(count + 1, len(cubes))
+    recipe, origin = folder.recipe, Path(folder.state["origin"])
+    with folder.stage("build"):
+        with progress("Opening the sources") as step:
+            cubes, inputs, rows = open_cubes(recipe, origin, step)
+        with progress("Writing the cubes") as step:
+            for count, (name, cube) in enumerate(cubes.items()):
+                if name == "target":  # aggregated from the fine cube on disk: nothing is made twice
+                    fine = open_cube(folder / "fine.zarr")
+                    name, cube = "coarse", coarse_cube(cube, fine, min_valid=recipe.build.min_valid)
+                write_cube(cube, folder / f"{name}.zarr", overwrite=True)
+                step(count + 1, len(cubes))
+        if recipe.stations is not None:
+            with progress("Reading the stations"):
+                stations = open_stations(recipe.stations, origin, recipe.build)
+                with replaced(folder / "stations.nc", overwrite=True) as partial:
+                    stations.to_netcdf(partial, engine="h5netcdf")
         folder.write_json("inputs.json", inputs)
+        folder.write_json("alignment.json", rows)
 
 
 def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
@@ -228,84 +229,19 @@ def _product_attributes(folder: RunFolder) -> dict[str, str]:
 
 
 def validate(path: str | Path, *, progress: Progress = quiet) -> Path:
-    """Score every method against the truth, beside the coarse input on the same cells."""
-    import xarray as xr
-
-    from vadose.grids import cell_area, grid_of
-    from vadose.store import open_cube
-    from vadose.validate.protocol import closure, compare, gains
+    """Score every method against the truth or the stations, beside the coarse input."""
+    from vadose.pipeline.scoring import against_stations, against_truth, as_csv
 
     folder = RunFolder(Path(path))
     folder.need("downscale")
     recipe = folder.recipe
     with folder.stage("validate"), progress("Scoring") as step:
-        coarse = open_cube(folder / "coarse.zarr")[recipe.target].load()
-        truth = open_cube(folder / "truth.zarr")[recipe.target].load()
-        fields = {
-            name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target].load()
-            for name in recipe.methods
-        }
-        step(1, 3)
-        score = compare(fields, truth, grid_of(coarse))
-        every_cell_once = xr.ones_like(cell_area(grid_of(truth)))
-        unweighted = compare(fields, truth, grid_of(coarse), weight=every_cell_once)
-        step(2, 3)
-        over = {baseline: gains(score, baseline) for baseline in ("nearest", "smooth")}
-        methods: dict[str, Any] = {}
-        for name, method in recipe.methods.items():
-            own = score.sel(product=name)
-            plain = {
-                view: _numbers(unweighted.sel(product=name, view=view))
-                for view in ("pooled", "within_cell")
-            }
-            methods[name] = {
-                "title": method.title,
-                "is_baseline": method.is_baseline,
-                **{view: _numbers(own.sel(view=view)) for view in ("pooled", "within_cell")},
-                **{f"gain_over_{base}": _clean(table[name]) for base, table in over.items()},
-                "unweighted": {
-                    "rmse": plain["pooled"]["rmse"],
-                    "r": plain["pooled"]["r"],
-                    "within_cell_r": plain["within_cell"]["r"],
-                },
-                "closure_max": closure(fields[name], coarse),
-            }
-        best = min(methods, key=lambda name: methods[name]["pooled"]["rmse"])
-        content = {
-            "target": recipe.target,
-            "unit": truth.attrs["units"],
-            "weights": "cell area",
-            "n": methods[best]["pooled"]["n"],
-            "best": best,
-            "methods": methods,
-        }
-        folder.write_json("scores.json", content)
-        folder.write_text("scores.csv", _as_csv(methods))
-        step(3, 3)
+        judge = against_truth if recipe.build.withhold else against_stations
+        scores = judge(folder.path, recipe)
+        folder.write_json("scores.json", scores)
+        folder.write_text("scores.csv", as_csv(scores["methods"]))
+        step(1, 1)
     return folder.path
-
-
-def _numbers(score: Any) -> dict[str, float | None]:
-    numbers = _clean({str(name): float(score[name]) for name in score.data_vars})
-    return {**numbers, "n": int(numbers["n"] or 0)}
-
-
-def _clean(numbers: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: an undefined score is null."""
-    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-
-
-def _as_csv(methods: dict[str, Any]) -> str:
-    text = io.StringIO()
-    views = ("pooled", "within_cell", "gain_over_nearest", "gain_over_smooth", "unweighted")
-    first = next(iter(methods.values()))
-    columns = [f"{view}_{name}" for view in views for name in first[view]]
-    writer = csv.writer(text)
-    writer.writerow(["method", "title", "is_baseline", *columns, "closure_max"])
-    for name, row in methods.items():
-        values = [row[view][metric] for view in views for metric in row[view]]
-        writer.writerow([name, row["title"], row["is_baseline"], *values, row["closure_max"]])
-    return text.getvalue()
 
 
 def report(path: str | Path, *, progress: Progress = quiet) -> Path:

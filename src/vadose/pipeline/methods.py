@@ -54,7 +54,7 @@ def learner(recipe: Recipe, name: str, progress: Progress) -> Direct | Residual:
     return Residual(
         model,
         recipe.predictors,
-        factor=recipe.build.coarsen,
+        factor=recipe.build.factor,
         target=recipe.target,
         ratio=method.ratio,
         in_steps=method.in_steps,

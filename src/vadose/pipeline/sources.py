@@ -1,22 +1,38 @@
-"""Open the sources of a recipe and say which files they were."""
+"""Open the sources of a recipe, bring them onto the grids of the study, and say what happened to each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
+from odc.geo.geobox import GeoBox
 
-from vadose.config import Recipe, Source
+from vadose.config import Recipe
+from vadose.config.build import Build, Source, Stations
+from vadose.cubes.alignment import alignment_report
+from vadose.cubes.assemble import align_in_time, together, withhold
+from vadose.cubes.quality import apply_quality
+from vadose.cubes.reproject import reproject
+from vadose.cubes.timeline import hold_to_days, to_daily
 from vadose.errors import CubeProblem, GridProblem
-from vadose.grids import grid_of
+from vadose.grids import Region, coordinates, crop, grid_of, lonlat, named_grid, refined
 from vadose.products import PRODUCTS
-from vadose.products.base import find_files
+from vadose.products.base import Product, find_files
+from vadose.products.generic import generic_product
+from vadose.products.points import point_product
 from vadose.products.sample import SAMPLE, SAMPLE_PATH
 from vadose.store import sha256
 
+Row = dict[str, Any]
 
-def open_sources(recipe: Recipe, origin: Path) -> tuple[xr.Dataset, list[dict[str, str]]]:
-    """Open every source lazily and put their variables together.
+
+def open_cubes(
+    recipe: Recipe, origin: Path, step: Callable[[int, int], None]
+) -> tuple[dict[str, xr.Dataset], list[Row], list[Row]]:
+    """Make the cubes of a study.
 
     Parameters
     ----------
@@ -24,48 +40,145 @@ def open_sources(recipe: Recipe, origin: Path) -> tuple[xr.Dataset, list[dict[st
         Its ``build`` names the sources.
     origin
         Folder that relative paths start from.
+    step
+        Told after each source.
 
     Returns
     -------
     tuple
-        The variables on one grid, and name, hash, licence and citation of every file.
+        Cubes by name: ``coarse``, ``fine`` and ``truth`` where the truth is withheld, else ``fine`` and
+        the coarse ``target``; name, hash, licence and citation of every file; rows of the alignment
+        report.
 
     Raises
     ------
-    GridProblem
-        Sources on different grids.
-    CubeProblem
-        A variable that the product does not have.
+    VadoseError
+        Files, names, grids, units, regions or periods that do not fit.
     """
-    merged: xr.Dataset | None = None
-    inputs: list[dict[str, str]] = []
-    for source in recipe.build.sources:
-        product = PRODUCTS[source.product]
-        paths = source_paths(source, origin)
-        cube = product.open(paths, recipe.build.region, recipe.build.period)
-        if source.variables is not None:
-            cube = _chosen(cube, source)
-        for path in find_files(paths, product.pattern):
-            inputs.append(
-                {
-                    "name": path.name,
-                    "sha256": sha256(path),
-                    "licence": product.licence,
-                    "citation": product.citation,
-                }
+    build = recipe.build
+    inputs: list[Row] = []
+    if build.withhold:
+        merged: xr.Dataset | None = None
+        for count, source in enumerate(build.sources):
+            cube = _opened(source, build, origin, inputs, build.region)
+            if merged is not None and grid_of(merged) != grid_of(cube):
+                raise GridProblem(
+                    source.product,
+                    found="another grid than the source before it",
+                    expected="one grid for all sources of a study that withholds its truth",
+                )
+            merged = cube if merged is None else merged.assign(cube.data_vars)
+            step(count + 1, len(build.sources))
+        cubes = withhold(
+            merged,  # type: ignore[arg-type]  # a recipe has a source
+            target=recipe.target,
+            predictors=recipe.predictors,
+            factor=build.factor,
+            min_valid=build.min_valid,
+        )
+        return cubes, inputs, []
+    return _on_two_grids(recipe, origin, inputs, step)
+
+
+def _on_two_grids(
+    recipe: Recipe, origin: Path, inputs: list[Row], step: Callable[[int, int], None]
+) -> tuple[dict[str, xr.Dataset], list[Row], list[Row]]:
+    build, rows = recipe.build, []
+    source = next(one for one in build.sources if one.use == "target")
+    opened = _opened(source, build, origin, inputs, build.region)
+    if recipe.target not in opened:
+        raise CubeProblem(
+            f"source {source.product}",
+            found=f"variables {', '.join(sorted(map(str, opened.data_vars)))}",
+            expected=recipe.target,
+        )
+    target = opened[[recipe.target]]
+    if build.coarse is not None:
+        grid = _window(named_grid(build.coarse), build.region or _extent(grid_of(target)))
+        placed = reproject(target, grid, rules=source.rules, min_valid=build.min_valid)
+        rows += _report(target, placed)
+        target = placed
+    coarse_grid = grid_of(target)
+    fine_grid = refined(coarse_grid, build.factor)
+    around = _extent(coarse_grid, margin=1)
+    others = [one for one in build.sources if one.use == "predictor"]
+    fine = []
+    for count, one in enumerate(others):
+        cube = _opened(one, build, origin, inputs, around)
+        wanted = [str(name) for name in cube.data_vars if name in recipe.predictors]
+        placed = reproject(cube[wanted], fine_grid, rules=one.rules, min_valid=build.min_valid)
+        rows += _report(cube[wanted], placed)
+        fine.append(placed)
+        step(count + 1, len(others))
+    missing = [name for name in recipe.predictors if not any(name in cube for cube in fine)]
+    if missing:
+        raise CubeProblem(
+            "sources",
+            found=f"variables {sorted(str(name) for cube in fine for name in cube.data_vars)}",
+            expected=f"also {', '.join(missing)}",
+            remedy="Name them in a source (variables, rename), or take them off the predictors.",
+        )
+    target, fine = align_in_time(target, fine, days=build.days)
+    return {"fine": together(fine), "target": target}, inputs, rows
+
+
+def _opened(
+    source: Source, build: Build, origin: Path, inputs: list[Row], region: Region | None
+) -> xr.Dataset:
+    """Open one source: our names, chosen variables, doubtful values dropped, days."""
+    product = product_of(source)
+    paths = source_paths(source, origin)
+    cube = product.open(paths, region, build.period)
+    for path in find_files(paths, product.pattern):
+        inputs.append(
+            {
+                "name": path.name,
+                "sha256": sha256(path),
+                "licence": product.licence,
+                "citation": product.citation,
+            }
+        )
+    if source.drop:
+        cube, counts = apply_quality(cube, drop=source.drop)
+        cube.attrs["dropped"] = str([asdict(count) for count in counts])
+    cube = cube.drop_vars("quality", errors="ignore")
+    if source.variables is not None:
+        missing = [name for name in source.variables if name not in cube]
+        if missing:
+            raise CubeProblem(
+                f"source {source.product}",
+                found=f"variables {', '.join(sorted(map(str, cube.data_vars)))}",
+                expected=f"also {', '.join(missing)}",
             )
-        if merged is None:
-            merged = cube
-        elif grid_of(merged) != grid_of(cube):
-            raise GridProblem(
-                source.product,
-                found="another grid than the source before it",
-                expected="one grid for all sources",
-            )
-        else:
-            merged = merged.assign(cube.data_vars)
-    assert merged is not None  # noqa: S101 - a recipe has at least one source
-    return merged, inputs
+        cube = cube[source.variables]
+    if source.daily is not None:
+        cube = to_daily(cube, minimum_steps=source.daily)
+    if source.hold_days is not None and build.period is not None:
+        days = xr.date_range(*build.period, freq="D").values
+        cube = hold_to_days(cube, days, period_days=source.hold_days)
+    return _renamed(cube, source.rename)
+
+
+def _renamed(cube: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
+    from vadose.schema import variable
+
+    cube = cube.rename({old: new for old, new in names.items() if old in cube})
+    for new in names.values():
+        if new in cube:
+            was = cube[new].attrs.get("units", "")
+            described = variable(new).attributes()
+            cube[new].attrs.update(described, original_units=was)
+    return cube
+
+
+def product_of(source: Source) -> Product:
+    """Give the product of a source: from the table, or made of its description."""
+    named = {"name": source.product, "title": source.product}
+    if source.describe is not None:
+        return generic_product({**named, **source.describe})
+    if source.points is not None:
+        return point_product({**named, **source.points})
+    return PRODUCTS[source.product]
 
 
 def source_paths(source: Source, origin: Path) -> list[Path]:
@@ -75,13 +188,59 @@ def source_paths(source: Source, origin: Path) -> list[Path]:
     return [origin / path for path in source.paths]
 
 
-def _chosen(cube: xr.Dataset, source: Source) -> xr.Dataset:
-    wanted = source.variables or []
-    missing = [name for name in wanted if name not in cube]
-    if missing:
-        raise CubeProblem(
-            f"source {source.product}",
-            found=f"variables {', '.join(sorted(map(str, cube.data_vars)))}",
-            expected=f"also {', '.join(missing)}",
-        )
-    return cube[wanted]
+def _window(grid: GeoBox, region: Region) -> GeoBox:
+    rows, columns = crop(grid, region)
+    cube = xr.Dataset(coords=coordinates(grid)).isel(y=rows, x=columns)
+    return grid_of(cube)
+
+
+def _extent(grid: GeoBox, margin: int = 0) -> Region:
+    """Give west, south, east, north of a grid, some cells wider."""
+    wide = grid.pad(margin) if margin else grid
+    longitude, latitude = lonlat(wide)
+    half = max(abs(longitude[0, -1] - longitude[0, 0]) / max(longitude.shape[1] - 1, 1), 1e-9) / 2
+    tall = max(abs(latitude[0, 0] - latitude[-1, 0]) / max(latitude.shape[0] - 1, 1), 1e-9) / 2
+    return (
+        max(float(longitude.min()) - half, -180.0),
+        max(float(latitude.min()) - tall, -90.0),
+        min(float(longitude.max()) + half, 180.0),
+        min(float(latitude.max()) + tall, 90.0),
+    )
+
+
+def _report(before: xr.Dataset, after: xr.Dataset) -> list[Row]:
+    return [asdict(row) for row in alignment_report(before, after)]
+
+
+def open_stations(stations: Stations, origin: Path, build: Build) -> xr.Dataset:
+    """Read the stations of a recipe: one series of the wanted layer per station and day.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims ``station, time``.
+    """
+    from vadose.products.stations import (
+        StationTable,
+        merge_sensors,
+        read_ismn,
+        read_table,
+        select_layer,
+    )
+    from vadose.products.stations import (
+        to_daily as station_days,
+    )
+
+    paths = [origin / path for path in stations.paths]
+    if stations.kind == "ismn":
+        sensors = read_ismn(paths[0], region=build.region, period=build.period)
+    else:
+        settings = dict(stations.table)
+        if settings.get("coordinates"):
+            settings["coordinates"] = origin / settings["coordinates"]
+        sensors = read_table(paths, StationTable(**settings), build.region, build.period)
+    if stations.minimum_hours is not None:
+        sensors = station_days(sensors, minimum_hours=stations.minimum_hours)
+    return select_layer(
+        merge_sensors(sensors), *stations.layer, minimum_share=stations.minimum_share
+    )

@@ -195,6 +195,7 @@ def _lollipops(
             color=colour if not method.is_baseline else FAINT,
         )
     axes.margins(x=0.22)
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _references(axes: Axes, values: dict[str, float]) -> None:

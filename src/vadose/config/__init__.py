@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -23,97 +21,16 @@ from pydantic import (
     model_validator,
 )
 
+from vadose.config.build import Build, Part, Stations
 from vadose.errors import FileProblem, RecipeProblem, UnknownName, VadoseError
 from vadose.models import MODELS, suited_parameters
-from vadose.products import PRODUCTS
-from vadose.schema import VARIABLES
+from vadose.schema import VARIABLES, variable
 
 #: The recipe of the demo; it travels with the package.
-DEMO_RECIPE = Path(__file__).parent / "sample.yaml"
+DEMO_RECIPE = Path(__file__).parents[1] / "sample.yaml"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Part):
-    """Name a product and the files it is read from.
-
-    Attributes
-    ----------
-    product
-        A name in ``vadose.products.PRODUCTS``.
-    paths
-        Files, folders or globs, relative to the recipe; none for the bundled sample.
-    variables
-        Which of the product's variables to take; all unless given.
-    """
-
-    product: str
-    paths: list[str] = []
-    variables: list[str] | None = None
-
-    @field_validator("product")
-    @classmethod
-    def _product_exists(cls, name: str) -> str:
-        if name not in PRODUCTS:
-            raise ValueError(str(UnknownName("product", name, PRODUCTS)))
-        return name
-
-
-class Build(_Part):
-    """Say how the cubes are made.
-
-    Attributes
-    ----------
-    sources
-        Where the variables come from.
-    coarsen
-        Fine cells along the side of a coarse cell.
-    min_valid
-        Share of a coarse cell that must have values.
-    withhold
-        Make the coarse target by aggregating the fine one, which no model then sees: it is the truth.
-    region
-        West, south, east, north in degrees.
-    period
-        First and last day.
-    """
-
-    sources: list[Source] = Field(min_length=1)
-    coarsen: int = Field(gt=1)
-    min_valid: float = Field(default=0.5, gt=0, le=1)
-    withhold: bool = False
-    region: tuple[float, float, float, float] | None = None
-    period: tuple[str, str] | None = None
-
-    @field_validator("period", mode="before")
-    @classmethod
-    def _days_as_text(cls, value: Any) -> Any:
-        """YAML reads bare dates as dates."""
-        return [str(day) for day in value] if isinstance(value, list | tuple) else value
-
-    @field_validator("period")
-    @classmethod
-    def _days_in_order(cls, days: tuple[str, str] | None) -> tuple[str, str] | None:
-        for day in days or ():
-            try:
-                datetime.fromisoformat(day)
-            except ValueError as error:
-                raise ValueError(f"{day!r} is no day, expected one such as 2019-07-01") from error
-        if days and days[0] > days[1]:
-            raise ValueError("the last day comes before the first")
-        return days
-
-    @field_validator("region")
-    @classmethod
-    def _has_an_inside(cls, region: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if region and not (region[0] < region[2] and region[1] < region[3]):
-            raise ValueError("no inside, expected west, south, east, north in degrees")
-        return region
-
-
-class Method(_Part):
+class Method(Part):
     """Describe one way of downscaling, to be scored beside the others.
 
     Attributes
@@ -139,8 +56,8 @@ class Method(_Part):
     title: str
     kind: Literal["nearest", "smooth", "climatology", "direct", "residual", "close", "blend"]
     model: str | None = None
-    parameters: dict[str, float | int | bool | str] = {}
-    of: list[str] = []
+    parameters: dict[str, float | int | bool | str] = Field(default={})
+    of: list[str] = Field(default=[])
     weights: list[float] | None = None
     ratio: int | None = Field(default=None, gt=1)
     in_steps: bool = False
@@ -186,7 +103,7 @@ class Method(_Part):
         return self
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """Describe a study: cubes, methods, and which of them is published.
 
     Attributes
@@ -207,6 +124,8 @@ class Recipe(_Part):
         The method whose product is written.
     notes
         What a reader of the scores must know; printed beside them.
+    stations
+        What the product is judged by where no truth is withheld.
     """
 
     title: str
@@ -216,7 +135,8 @@ class Recipe(_Part):
     build: Build
     methods: dict[str, Method]
     publish: str
-    notes: list[str] = []
+    notes: list[str] = Field(default=[])
+    stations: Stations | None = None
 
     @field_validator("target")
     @classmethod
@@ -255,11 +175,13 @@ class Recipe(_Part):
 
 
 def _known_variable(name: str) -> str:
-    if name not in VARIABLES:
+    try:
+        variable(name)
+    except UnknownName as error:
         near = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.4)
         raise ValueError(
             f"unknown variable {name!r}." + (f" Did you mean {near[0]!r}?" if near else "")
-        )
+        ) from error
     return name
 
 

@@ -1,0 +1,182 @@
+"""The part of a recipe that says where data comes from and onto which grids it is brought."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from vadose.cubes.reproject import Rule
+from vadose.errors import UnknownName, VadoseError
+from vadose.products import PRODUCTS
+from vadose.products.generic import generic_product
+from vadose.products.points import point_product
+from vadose.schema import QUALITY, variable
+
+
+class Part(BaseModel):
+    """A part of a recipe: it cannot be changed, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads bare dates as dates."""
+    return [str(day) for day in value] if isinstance(value, list | tuple) else value
+
+
+Days = Annotated[tuple[str, str], BeforeValidator(_as_text)]
+
+
+class Source(Part):
+    """Name a product, the files it is read from, and what is done to its variables.
+
+    Attributes
+    ----------
+    product
+        A name in ``vadose.products.PRODUCTS``; or a name of one's own with `describe` or `points`.
+    describe
+        Description of a netCDF or GeoTIFF product, see `vadose.products.generic`.
+    points
+        Description of a table of points, see `vadose.products.points`.
+    paths
+        Files, folders or globs, relative to the recipe; none for the bundled sample.
+    use
+        ``target`` for the one source of the target, else ``predictor``.
+    variables
+        Which of the product's variables to take; all unless given.
+    rename
+        New names by old ones, so that two sources of one variable can stand side by side.
+    drop
+        Quality reasons for which a value becomes a gap; nothing is dropped unless named.
+    rules
+        Regridding rule by variable, in place of the schema's.
+    daily
+        Fewest steps that make a day, for sources with several steps a day.
+    hold_days
+        Length of a composite's period, through which its value is held.
+    """
+
+    product: str
+    describe: dict[str, Any] | None = None
+    points: dict[str, Any] | None = None
+    paths: list[str] = []
+    use: Literal["target", "predictor"] = "predictor"
+    variables: list[str] | None = None
+    rename: dict[str, str] = {}
+    drop: list[str] = []
+    rules: dict[str, str] = {}
+    daily: int | None = Field(default=None, ge=1)
+    hold_days: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _product_is_known(self) -> Self:
+        if self.describe is not None and self.points is not None:
+            raise ValueError("describe and points together, expected one of them")
+        try:
+            if self.describe is not None:
+                generic_product({"name": self.product, "title": self.product, **self.describe})
+            elif self.points is not None:
+                point_product({"name": self.product, "title": self.product, **self.points})
+            elif self.product not in PRODUCTS:
+                raise UnknownName("product", self.product, PRODUCTS)
+            for name in self.rename.values():
+                variable(name)
+            QUALITY.mask(*self.drop)
+        except VadoseError as error:
+            raise ValueError(str(error)) from error
+        for name, rule in self.rules.items():
+            if rule not in get_args(Rule):
+                problem = UnknownName(f"rule of {name}", rule, get_args(Rule))
+                raise ValueError(str(problem))
+        return self
+
+
+class Stations(Part):
+    """Say where stations are, and which layer and flags of them count.
+
+    Attributes
+    ----------
+    paths
+        ISMN archive or folder, or tables.
+    kind
+        ``ismn``, or ``table`` for CSV and Excel.
+    table
+        What the columns of a table mean, see `vadose.products.stations_table.StationTable`.
+    layer
+        Top and bottom in m; a sensor must lie in it.
+    minimum_hours
+        Hours that make a day; tables of daily values take none.
+    minimum_share
+        Share of the layer that sensors must cover.
+    """
+
+    paths: list[str] = Field(min_length=1)
+    kind: Literal["ismn", "table"] = "table"
+    table: dict[str, Any] = {}
+    layer: tuple[float, float] = (0.0, 0.1)
+    minimum_hours: int | None = Field(default=None, ge=1, le=24)
+    minimum_share: float = Field(default=0.5, gt=0, le=1)
+
+
+class Build(Part):
+    """Say how the cubes are made.
+
+    Attributes
+    ----------
+    sources
+        Where the variables come from.
+    factor
+        Fine cells along the side of a coarse cell.
+    withhold
+        Make the coarse target by aggregating the fine one, which no model then sees: it is the truth.
+        Otherwise the coarse grid is that of the target's source, and the fine one is refined from it.
+    coarse
+        Named grid to bring the target to; the grid of its source unless given.
+    min_valid
+        Share of a cell that must have values.
+    region
+        West, south, east, north in degrees.
+    period
+        First and last day.
+    days
+        Length of a time step of the target; predictors and stations are averaged over it.
+    """
+
+    sources: list[Source] = Field(min_length=1)
+    factor: int = Field(gt=1)
+    withhold: bool = False
+    coarse: str | None = None
+    min_valid: float = Field(default=0.5, gt=0, le=1)
+    region: tuple[float, float, float, float] | None = None
+    period: Days | None = None
+    days: int = Field(default=1, ge=1)
+
+    @field_validator("period")
+    @classmethod
+    def _days_in_order(cls, days: tuple[str, str] | None) -> tuple[str, str] | None:
+        for day in days or ():
+            try:
+                datetime.fromisoformat(day)
+            except ValueError as error:
+                raise ValueError(f"{day!r} is no day, expected one such as 2019-07-01") from error
+        if days and days[0] > days[1]:
+            raise ValueError("the last day comes before the first")
+        return days
+
+    @field_validator("region")
+    @classmethod
+    def _has_an_inside(cls, region: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if region and not (region[0] < region[2] and region[1] < region[3]):
+            raise ValueError("no inside, expected west, south, east, north in degrees")
+        return region
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> Self:
+        targets = [source.product for source in self.sources if source.use == "target"]
+        if not self.withhold and len(targets) != 1:
+            raise ValueError(
+                f"{len(targets)} sources with use: target, expected one (or withhold: true)"
+            )
+        return self

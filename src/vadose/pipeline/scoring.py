@@ -1,0 +1,172 @@
+"""Turn what `vadose.validate` says of a run into ``scores.json`` and ``scores.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from vadose.config import Recipe
+from vadose.errors import RunProblem
+from vadose.grids import cell_area, grid_of
+from vadose.store import open_cube
+from vadose.validate.metrics import METRICS
+from vadose.validate.protocol import closure, compare, gains
+from vadose.validate.stations import score_stations, station_gains, summary
+
+BASELINES = ("nearest", "smooth")
+Scores = dict[str, Any]
+
+
+def against_truth(run: Path, recipe: Recipe) -> Scores:
+    """Score every method on all cells against the withheld truth, weighted by area and not."""
+    coarse, fields = _fields(run, recipe)
+    truth = open_cube(run / "truth.zarr")[recipe.target].load()
+    score = compare(fields, truth, grid_of(coarse))
+    every_cell_once = xr.ones_like(cell_area(grid_of(truth)))
+    unweighted = compare(fields, truth, grid_of(coarse), weight=every_cell_once)
+    over = {baseline: gains(score, baseline) for baseline in BASELINES}
+    methods: Scores = {}
+    for name, method in recipe.methods.items():
+        views = {view: _numbers(score.sel(product=name, view=view)) for view in VIEWS}
+        plain = {view: _numbers(unweighted.sel(product=name, view=view)) for view in VIEWS}
+        methods[name] = {
+            "title": method.title,
+            "is_baseline": method.is_baseline,
+            **views,
+            **{f"gain_over_{base}": _clean(table[name]) for base, table in over.items()},
+            "unweighted": {
+                "rmse": plain["pooled"]["rmse"],
+                "r": plain["pooled"]["r"],
+                "within_cell_r": plain["within_cell"]["r"],
+            },
+            "closure_max": closure(fields[name], coarse),
+        }
+    return _content(
+        recipe, methods, reference="truth", weights="cell area", unit=truth.attrs["units"]
+    )
+
+
+VIEWS = ("pooled", "within_cell")
+
+
+def against_stations(run: Path, recipe: Recipe) -> Scores:
+    """Score every method at the stations, on the station-days that all of them have.
+
+    Raises
+    ------
+    RunProblem
+        When the recipe names neither stations nor a truth.
+    """
+    path = run / "stations.nc"
+    if not path.exists():
+        raise RunProblem(
+            run,
+            found="neither a withheld truth nor stations",
+            expected="something to judge by",
+            remedy="Add stations (or withhold: true) to the recipe.",
+        )
+    coarse, fields = _fields(run, recipe)
+    with xr.open_dataset(path, engine="h5netcdf") as stations:
+        score = score_stations(fields, stations.load(), days=recipe.build.days)
+    told = summary(score)
+    paired = {base: station_gains(score, base, rng=recipe.seed) for base in BASELINES}
+    methods: Scores = {}
+    for name, method in recipe.methods.items():
+        own = told["products"][name]
+        pooled = _clean(own["pooled"])
+        methods[name] = {
+            "title": method.title,
+            "is_baseline": method.is_baseline,
+            "pooled": {**pooled, "n": int(pooled["n"] or 0)},
+            "within_cell": dict.fromkeys(METRICS),
+            **{
+                f"gain_over_{base}": {
+                    "rmse": told["products"][base]["pooled"]["rmse"] - own["pooled"]["rmse"],
+                    "r": own["pooled"]["r"] - told["products"][base]["pooled"]["r"],
+                    "within_cell_r": None,
+                }
+                for base in BASELINES
+            },
+            "stations": _plain(own),
+            **{
+                f"station_gain_over_{base}": _plain(paired[base]["products"][name])
+                for base in BASELINES
+            },
+            "closure_max": closure(fields[name], coarse),
+        }
+    content = _content(
+        recipe, methods, reference="stations", weights="none", unit=coarse.attrs["units"]
+    )
+    counts = {name: told[name] for name in ("stations", "station_days", "lost")}
+    return {**content, **_plain(counts), "interval": paired["nearest"]["interval"]}
+
+
+def _fields(run: Path, recipe: Recipe) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
+    coarse = open_cube(run / "coarse.zarr")[recipe.target].load()
+    fields = {
+        name: open_cube(run / f"predictions/{name}.zarr")[recipe.target].load()
+        for name in recipe.methods
+    }
+    return coarse, fields
+
+
+def _content(recipe: Recipe, methods: Scores, *, reference: str, weights: str, unit: str) -> Scores:
+    best = min(methods, key=lambda name: _or_infinite(methods[name]["pooled"]["rmse"]))
+    return {
+        "target": recipe.target,
+        "unit": unit,
+        "reference": reference,
+        "weights": weights,
+        "n": methods[best]["pooled"]["n"],
+        "best": best,
+        "methods": methods,
+    }
+
+
+def _or_infinite(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _numbers(score: xr.Dataset) -> dict[str, Any]:
+    numbers = _clean({str(name): float(score[name]) for name in score.data_vars})
+    return {**numbers, "n": int(numbers["n"] or 0)}
+
+
+def _clean(numbers: dict[str, Any]) -> dict[str, float | None]:
+    """JSON has no NaN: an undefined score is null."""
+    return {name: float(value) if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Make nested results fit for JSON."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_csv(methods: Scores) -> str:
+    """Lay the scores out as a table, a row per method."""
+    text = io.StringIO()
+    first = next(iter(methods.values()))
+    views = [
+        view
+        for view in (*VIEWS, "gain_over_nearest", "gain_over_smooth", "unweighted")
+        if view in first
+    ]
+    columns = [f"{view}_{name}" for view in views for name in first[view]]
+    writer = csv.writer(text)
+    writer.writerow(["method", "title", "is_baseline", *columns, "closure_max"])
+    for name, row in methods.items():
+        values = [row[view][metric] for view in views for metric in row[view]]
+        writer.writerow([name, row["title"], row["is_baseline"], *values, row["closure_max"]])
+    return text.getvalue()
