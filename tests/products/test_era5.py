@@ -316,8 +316,8 @@ def test_truncated_and_foreign_files_are_named(tmp_path: Path) -> None:
         file_format="NETCDF3_64BIT_OFFSET",
     )
     classic.write_bytes(classic.read_bytes()[:300])
-    text = tmp_path / "login.nc"
-    text.write_text("<html>please log in</html>")
+    text = tmp_path / "readme.nc"
+    text.write_text("please read me")
     for path in (classic, text):
         with pytest.raises(FileProblem, match=rf"{path.name}.*cannot be read as ERA5"):
             ERA5.open(path)

@@ -29,7 +29,7 @@ import xarray as xr
 from vadose.errors import FileProblem, UnitProblem
 from vadose.grids import lonlat, named_grid
 from vadose.products.base import Product
-from vadose.products.windows import ReadWindow, decode, one_step, require
+from vadose.products.windows import ReadWindow, decode, one_step, require, require_flags
 from vadose.schema import QUALITY, variable
 
 GRID = "latlon_0.25"
@@ -80,6 +80,7 @@ def read_level3(path: Path) -> xr.Dataset:
             *(field[0] for field in FIELDS.values()),
         ]
         require(path, set(file), needed, product="LPRM_AMSR2")
+        require_flags(path, file["mask"])
         for stored, unit, packing, _ in FIELDS.values():
             attributes = file[stored].attrs
             found = (

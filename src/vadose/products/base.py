@@ -18,8 +18,9 @@ import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from vadose.errors import FileProblem, NoOverlap, RecipeProblem, VadoseError
+from vadose.errors import FileProblem, GridProblem, NoOverlap, RecipeProblem, VadoseError
 from vadose.grids import Region, crop, grid_of
+from vadose.products.integrity import check_file, check_size
 from vadose.schema import check_cube
 
 #: First and last day, ISO 8601, both included.
@@ -158,10 +159,11 @@ class Product:
 
     def _open_one(self, path: Path, region: Region | None) -> xr.Dataset:
         try:
+            check_file(path)
             cube = self.read(path)
         except VadoseError:
             raise
-        except (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        except Exception as error:  # of damaged files libraries raise anything, MemoryError too
             detail = str(error).strip().splitlines()
             raise FileProblem(
                 path,
@@ -170,10 +172,31 @@ class Product:
                 expected=self.title,
                 remedy="Download it again, or name the product it belongs to.",
             ) from error
+        check_size(path, cube)
+        _check_extent(cube, path)
         if region is None:
             return cube
         rows, columns = _window(grid_of(cube), tuple(region))
         return cube.isel(y=rows, x=columns)
+
+
+def _check_extent(cube: xr.Dataset, path: Path) -> None:
+    """Refuse cells that are nowhere: coordinates that are no numbers, or off the globe."""
+    y, x = cube["y"], cube["x"]
+    is_in_degrees = y.attrs.get("units") == "degrees_north"
+    # no map projection reaches farther than 100,000 km, whatever its false easting
+    largest = (90.0, 360.0) if is_in_degrees else (1e8, 1e8)
+    is_somewhere = all(
+        np.isfinite(axis.values).all() and np.abs(axis.values).max() <= most
+        for axis, most in zip((y, x), largest, strict=True)
+    )
+    if not is_somewhere:
+        raise GridProblem(
+            path,
+            found=f"cells from {x.values[0]:g}, {y.values[0]:g} to {x.values[-1]:g}, {y.values[-1]:g}",
+            expected="places on Earth",
+            remedy="Download it again.",
+        )
 
 
 @functools.lru_cache(maxsize=32)

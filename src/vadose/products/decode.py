@@ -44,6 +44,25 @@ def numbers_in(attributes: Mapping[str, Any], key: str, *, source: str) -> list[
         ) from error
 
 
+def number_in(attributes: Mapping[str, Any], key: str, default: float, *, source: str) -> float:
+    """Give the one number of an attribute, the default where it is absent.
+
+    Raises
+    ------
+    FileProblem
+        When it holds text that is no number, or several.
+
+    Examples
+    --------
+    >>> number_in({"scale_factor": [0.01]}, "scale_factor", 1.0, source="sm")
+    0.01
+    """
+    numbers = numbers_in(attributes, key, source=source)
+    if len(numbers) > 1:
+        raise FileProblem(source, found=f"attribute {key} = {numbers}", expected="one number")
+    return numbers[0] if numbers else default
+
+
 def decode_values(
     stored: Stored,
     *,
@@ -77,11 +96,12 @@ def decode_values(
     """
     if stored.array.dtype.kind not in "iuf":
         raise FileProblem(source, found=f"type {stored.array.dtype}", expected="numbers")
-    given = [
-        [number] if number is not None else numbers_in(stored.attrs, key, source=source)
-        for number, key in zip(packing, ("scale_factor", "add_offset"), strict=True)
-    ]
-    scale, offset = (given[0] or [1.0])[0], (given[1] or [0.0])[0]
+    scale, offset = (
+        number if number is not None else number_in(stored.attrs, key, default, source=source)
+        for number, key, default in zip(
+            packing, ("scale_factor", "add_offset"), (1.0, 0.0), strict=True
+        )
+    )
     if not np.isfinite(scale) or scale == 0 or not np.isfinite(offset):
         raise FileProblem(
             source,
@@ -90,6 +110,7 @@ def decode_values(
             remedy="State scale and offset in the product's description.",
         )
     fills = list(fill_values)
+    _check_fill(stored, source)
     for key in ("_FillValue", "missing_value", "CodeMissingValue"):
         fills += numbers_in(stored.attrs, key, source=source)
     unsigned = (
@@ -104,6 +125,20 @@ def decode_values(
         unsigned=unsigned,
     )
     return MappedArray(function, stored.array, dtype=np.float32)
+
+
+def _check_fill(stored: Stored, source: str) -> None:
+    """Refuse a fill value that the stored integers cannot hold: the real one would pass for data."""
+    dtype = stored.array.dtype
+    for number in numbers_in(stored.attrs, "_FillValue", source=source):
+        half = 2.0 ** (8 * dtype.itemsize - 1)
+        if dtype.kind in "iu" and not -half <= number < 2 * half:
+            raise FileProblem(
+                source,
+                found=f"_FillValue {number:g} of {dtype}",
+                expected="a number of this type",
+                remedy="Download it again.",
+            )
 
 
 def _decode_block(

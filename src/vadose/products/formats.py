@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 import rasterio
+from affine import Affine
 from scipy.io import netcdf_file
 
 from vadose.errors import FileProblem, GridProblem
+from vadose.products.integrity import check_claim
 from vadose.products.raw import FileArray, RawFile, Stored, Values
 
 #: GDAL turns kelvin into degrees Celsius while reading GRIB unless told not to.
@@ -84,11 +88,24 @@ def _dims_of(stored: h5py.Dataset) -> list[str]:
     own = stored.name.rsplit("/", 1)[-1]
     if stored.ndim == 1 and stored.attrs.get("CLASS") == b"DIMENSION_SCALE":
         return [own]
+    _check_scales(stored)
     names = []
     for place, dim in enumerate(stored.dims):
-        scale = dim[0].name.rsplit("/", 1)[-1] if len(dim) else dim.label or f"axis_{place}"
-        names.append(scale.removeprefix("_nc4_non_coord_"))
+        scale = dim[0].name if len(dim) else dim.label or f"axis_{place}"
+        if scale is None:  # an object that nothing names: the reference is damaged
+            raise ValueError(f"dimension {place} of {own!r} has no name")
+        names.append(scale.rsplit("/", 1)[-1].removeprefix("_nc4_non_coord_"))
     return names
+
+
+def _check_scales(stored: h5py.Dataset) -> None:
+    """Refuse attributes of another type than the library takes them for: it follows text as a pointer."""
+    for name, kind in ((b"DIMENSION_LIST", h5py.h5t.VLEN), (b"DIMENSION_LABELS", h5py.h5t.STRING)):
+        if not h5py.h5a.exists(stored.id, name):
+            continue
+        attribute = h5py.h5a.open(stored.id, name)
+        if attribute.get_type().get_class() != kind or attribute.shape != (stored.ndim,):
+            raise ValueError(f"{stored.name} has a {name.decode()} that is none")
 
 
 def _read_classic(path: str, name: str, window: tuple[slice, ...]) -> Values:
@@ -163,6 +180,14 @@ def is_reduced_gaussian(path: Path) -> bool:
     return start[section + 5 : section + 8] == b"\x04\xff\xff"
 
 
+def _fault_of(affine: Affine) -> str:
+    if affine == Affine.identity():  # what GDAL says of a raster that says nothing
+        return "no georeference"
+    if not all(map(math.isfinite, affine)) or affine.a == 0 or affine.e == 0:
+        return f"cells of {affine.a:g} by {affine.e:g}"
+    return "a rotated grid" if affine.b or affine.d else ""
+
+
 class RasterFile(RawFile):
     """Read what GDAL reads; bands are named ``1``, ``2``, … and have dims ``y, x``.
 
@@ -177,7 +202,10 @@ class RasterFile(RawFile):
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(rasterio.Env(**RASTER_OPTIONS))
         try:
-            self.source = self._stack.enter_context(rasterio.open(path))
+            with warnings.catch_warnings():
+                # refused below, with the reason
+                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+                self.source = self._stack.enter_context(rasterio.open(path))
         except rasterio.errors.RasterioIOError as error:
             self._stack.close()
             if is_reduced_gaussian(path):
@@ -188,9 +216,14 @@ class RasterFile(RawFile):
                     remedy="Download it with grid=0.25/0.25, or convert it with cdo remapbil.",
                 ) from error
             raise
-        if self.source.transform.b or self.source.transform.d:
+        if path.suffix.lower() != ".vrt":
+            claimed = sum(np.dtype(dtype).itemsize for dtype in self.source.dtypes)
+            claimed *= self.source.width * self.source.height
+            check_claim(path, "a raster", claimed, path.stat().st_size)
+        fault = _fault_of(self.source.transform)
+        if fault:
             self._stack.close()
-            raise GridProblem(path, found="a rotated grid", expected="north up", remedy="Warp it.")
+            raise GridProblem(path, found=fault, expected="north up", remedy="Warp it.")
 
     def close(self) -> None:
         """Close the file."""

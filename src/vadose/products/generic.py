@@ -65,7 +65,8 @@ def generic_product(description: Description | Mapping[str, Any]) -> Product:
     return Product(
         name=told.name,
         title=told.title,
-        variables={name: _words(layer.source) for name, layer in told.layers.items()},
+        variables={name: _words(layer.source) for name, layer in told.layers.items()}
+        | _reasons(told),
         grid=told.grid,
         time_meaning=told.time_meaning if told.time != "static" else "static",
         licence=told.licence,
@@ -75,6 +76,15 @@ def generic_product(description: Description | Mapping[str, Any]) -> Product:
         depths={name: layer.depth for name, layer in told.layers.items() if layer.depth},
         **extra,
     )
+
+
+def _reasons(told: Description) -> dict[str, str]:
+    """Say what `quality` comes from: flags, and the valid range of the first variable."""
+    words = [_words(flag.source) for flag in told.flags]
+    first = next(iter(told.layers.values()))
+    if first.valid_range is not None:
+        words.append(f"range of {_words(first.source)}")
+    return {"quality": ", ".join(words)} if words else {}
 
 
 def _words(source: str | int | tuple[str, ...] | Mapping[str, float]) -> str:

@@ -21,12 +21,12 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from vadose.errors import FileProblem
 from vadose.grids import coordinates
 from vadose.products.base import Product
+from vadose.products.formats import open_raw
 from vadose.products.hdf4 import GridFile, sinusoidal
 from vadose.products.modis_quality import (
     Flags16,
@@ -37,6 +37,9 @@ from vadose.products.modis_quality import (
     land_cover_codes,
 )
 from vadose.products.mosaic import mosaic
+from vadose.products.placement import place
+from vadose.products.raw import MappedArray, Values
+from vadose.products.stamps import decode_times
 from vadose.schema import QUALITY, VARIABLES
 
 _LICENCE = "NASA Earthdata, no restriction on use; cite the data set."
@@ -146,6 +149,16 @@ def read_tile(path: Path, collection: Collection) -> xr.Dataset:
     if all(file.has(pattern) for pattern in collection.quality):
         fields = [file.find(pattern) for pattern in collection.quality]
         raws = [file.open_layer(field)[0] for field in fields]
+        for field, raw in zip(fields, raws, strict=True):
+            if (
+                not np.issubdtype(raw.dtype, np.integer)
+                or raw.shape != next(iter(arrays.values())).shape
+            ):
+                raise FileProblem(
+                    path,
+                    found=f"layer {field!r} of type {raw.dtype}, shape {raw.shape}",
+                    expected="integer flags for every cell",
+                )
         flags = da.map_blocks(collection.decode, *raws, dtype="u2")
         for place in rejected:
             flags = flags | da.where(place, QUALITY.mask("out_of_range"), 0).astype("u2")
@@ -204,38 +217,44 @@ def _decode(raw: da.Array, name: str, layer: Layer) -> tuple[da.Array, list[da.A
 
 def _read_netcdf(path: Path, collection: Collection) -> xr.Dataset:
     """Read what OPeNDAP writes: floats already scaled, attributes (even fill values) as text."""
-    source = xr.open_dataset(path, engine="h5netcdf", chunks={}, mask_and_scale=False)
-    missing = {"time", "YDim", "XDim"} - set(source.coords)
-    if missing:
-        raise FileProblem(
-            path,
-            found=f"coordinates {sorted(map(str, source.coords))}",
-            expected=f"also {', '.join(sorted(missing))}",
-        )
-    y, x = source["YDim"].values, source["XDim"].values
-    down, right = (y[-1] - y[0]) / (y.size - 1), (x[-1] - x[0]) / (x.size - 1)
-    affine = Affine(right, 0, x[0] - right / 2, 0, down, y[0] - down / 2)
+    with open_raw(path) as raw:
+        names = raw.names
+        missing = {"time", "YDim", "XDim"} - set(names)
+        if missing:
+            raise FileProblem(
+                path,
+                found=f"variables {', '.join(names)}",
+                expected=f"also {', '.join(sorted(missing))}",
+            )
+        y, x, clock = (raw.variable(name) for name in ("YDim", "XDim", "time"))
+        times = decode_times(clock.values, clock.attrs, source=str(path))
+        placement = place(y.values, x.values, crs=sinusoidal(), source=str(path))
+        fields = {
+            name: next((v for v in names if re.fullmatch(layer.pattern, v)), "")
+            for name, layer in collection.layers.items()
+        }
+        stored = {name: raw.variable(field) for name, field in fields.items() if field}
     arrays = {}
     for name, layer in collection.layers.items():
-        field = next((str(v) for v in source.data_vars if re.fullmatch(layer.pattern, str(v))), "")
-        if not field:
+        if name not in stored:
+            raise FileProblem(path, found=f"variables {', '.join(names)}", expected=layer.pattern)
+        held = stored[name]
+        if held.array.dtype.kind != "f" or set(held.dims) != {"time", "YDim", "XDim"}:
             raise FileProblem(
                 path,
-                found=f"variables {', '.join(map(str, source.data_vars))}",
-                expected=layer.pattern,
+                found=f"{fields[name]!r} of type {held.array.dtype}, dimensions {held.dims}",
+                expected="floating point, scaled by OPeNDAP, on time, YDim and XDim",
             )
-        if not np.issubdtype(source[field].dtype, np.floating):
-            raise FileProblem(
-                path,
-                found=f"{field!r} of type {source[field].dtype}",
-                expected="floating point, scaled by OPeNDAP",
-            )
-        data = source[field].transpose("time", "YDim", "XDim").data
         low, high = VARIABLES[name].valid_range
-        is_valid = (data != layer.fill) & (data >= low) & (data <= high)
-        arrays[name] = da.where(is_valid, data, np.float32("nan")).astype("f4")
-    grid = GeoBox((y.size, x.size), affine, sinusoidal())
-    return _dataset(arrays, source["time"].values.astype("datetime64[ns]"), grid, collection)
+        keep = partial(_keep, fill=layer.fill, low=low, high=high)
+        array = placement.apply(held.arranged(["time", "YDim", "XDim"]))
+        arrays[name] = MappedArray(keep, array, dtype=np.float32).lazily()
+    return _dataset(arrays, times, placement.grid, collection)
+
+
+def _keep(data: Values, *, fill: float, low: float, high: float) -> Values:
+    """Keep what is no fill value and can be right."""
+    return np.where((data != fill) & (data >= low) & (data <= high), data, np.float32("nan"))
 
 
 def _dataset(

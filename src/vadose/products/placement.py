@@ -75,7 +75,7 @@ def place(
     >>> found.is_south_up, found.roll, found.grid.boundingbox.bbox
     (True, 2, (-180.0, -90.0, 180.0, 90.0))
     """
-    y, x = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    y, x = _numbers(y, f"{source}: y"), _numbers(x, f"{source}: x")
     is_geographic = crs.upper() == "EPSG:4326"
     is_east_first = x.size > 1 and x[-1] < x[0] and bool((np.diff(x) < 0).all())
     is_south_up = y.size > 1 and bool(y[-1] > y[0])
@@ -126,7 +126,7 @@ cells of the named grid.
     longitude, latitude = (axis.ravel() for axis in _centres_in_degrees(grid))
     spans = {}
     for word, wanted, centres in (("latitude", y, latitude), ("longitude", x, longitude)):
-        wanted = np.asarray(wanted, dtype=np.float64)
+        wanted = _numbers(wanted, f"{source}: {word}")
         distance = np.abs(wanted[:, None] - centres[None, :])
         nearest = distance.argmin(axis=1)
         off = distance.min(axis=1) / np.abs(np.gradient(centres))[nearest]
@@ -144,6 +144,18 @@ cells of the named grid.
     (top, is_south_up), (left, is_east_first) = spans["latitude"], spans["longitude"]
     part = grid[top : top + np.size(y), left : left + np.size(x)]
     return Placement(part, is_south_up, is_east_first)
+
+
+def _numbers(values: Values, source: str) -> npt.NDArray[np.float64]:
+    """Take coordinates that are numbers; numpy would make some of text, and of complex ones."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iuf" or values.ndim != 1 or values.size == 0:
+        raise GridProblem(
+            source,
+            found=f"coordinates of type {values.dtype}, shape {values.shape}",
+            expected="a row of numbers",
+        )
+    return values.astype(np.float64)
 
 
 @functools.lru_cache(maxsize=8)

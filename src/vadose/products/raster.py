@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +76,14 @@ def open_raster(path: Path, *, crs: str | None = None, band: int = 1) -> Raster:
             expected="a GeoTIFF or another format of GDAL",
             remedy="Download it again.",
         ) from error
+    if not math.isfinite(scale) or scale == 0:
+        raise FileProblem(path, found=f"scale {scale:g}", expected="a number that is not 0")
     if crs is None and stated is None:
         raise GridProblem(path, found="no CRS", expected="a raster with its CRS")
-    if affine.a <= 0 or affine.e == 0:
+    if affine.a < 0:
         raise GridProblem(
             path,
-            found=f"an empty grid or one with columns reversed {tuple(affine)[:6]}",
+            found=f"columns reversed {tuple(affine)[:6]}",
             expected="columns from west to east",
             remedy="Warp it with gdalwarp.",
         )

@@ -25,7 +25,7 @@ Values = npt.NDArray[Any]
 Places = tuple[npt.NDArray[np.intp], ...]
 
 #: Bytes that one task reads at most.
-CHUNK = 2**26
+CHUNK = 2**24
 
 
 class LazyArray(ABC):
@@ -80,7 +80,7 @@ class FileArray(LazyArray):
         window = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in places)
         try:
             block = self.read(self.path, self.name, window)
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:  # of damaged files libraries raise anything, MemoryError too
             raise FileProblem(
                 self.path,
                 found=f"variable {self.name!r} that cannot be read ({error})",
@@ -101,6 +101,10 @@ class MappedArray(LazyArray):
     ) -> None:
         self.function, self.inputs, self.dtype = function, inputs, np.dtype(dtype)
         self.shape, self.blocks = inputs[0].shape, inputs[0].blocks
+        if any(array.shape != self.shape for array in inputs):  # windows of both would seem to fit
+            raise ValueError(
+                f"shapes {', '.join(str(array.shape) for array in inputs)} of one grid"
+            )
 
     def take(self, places: Places) -> Values:
         """Compute the values at these places."""

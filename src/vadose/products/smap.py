@@ -29,7 +29,7 @@ from vadose.grids import named_grid
 from vadose.products import smap_l4
 from vadose.products.base import Product
 from vadose.products.smap_flags import FLAG_FILL, combine_passes, combine_quality, decode_quality
-from vadose.products.windows import ReadWindow, decode, one_step, require
+from vadose.products.windows import ReadWindow, decode, one_step, require, require_flags
 from vadose.schema import QUALITY
 
 #: Our variables and their names in the files. Left out on purpose: ``albedo`` is the single-scattering
@@ -65,6 +65,7 @@ class Pass:
         if self._is_swath(held):
             needed += ["EASE_row_index", "EASE_column_index"]
         require(self.path, set(held), [n + self.ending for n in needed], product=self.product)
+        require_flags(self.path, *[held[n + self.ending] for n in needed[1:]])
         found = {n: held[v + self.ending] for n, v in VARIABLES.items() if v + self.ending in held}
         for name, array in found.items():
             unit = smap_l4.text_of(array.attrs.get("units", ""))
@@ -98,7 +99,8 @@ class Pass:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         raw, attributes = self._raw(VARIABLES[name], rows, columns)
         low, high = (float(attributes.get(k, d)) for k, d in (("valid_min", 0), ("valid_max", 1e4)))
-        return decode(raw, fill=attributes.get("_FillValue", -9999.0), valid=(low, high))
+        fill = (attributes.get("_FillValue", -9999.0), -9999.0)
+        return decode(raw, fill=fill, valid=(low, high))
 
     def _raw(
         self, name: str, rows: slice, columns: slice

@@ -127,12 +127,12 @@ def _window(
         )
         fill = float(np.ravel(array.attrs.get("_FillValue", -9999.0))[0])
         raw = array[rows, columns]
-    return decode(raw, fill=fill, valid=(low, high), scale=factor)
+    return decode(raw, fill=(fill, -9999.0), valid=(low, high), scale=factor)
 
 
 def _instant(path: Path, file: h5py.File) -> np.datetime64:
     """Decode ``time`` and round to the half hour; a file without it may say it in its name."""
-    if "time" in file:
+    if "time" in file and file["time"].dtype.kind in "iuf":
         units = text_of(file["time"].attrs.get("units", ""))
         epoch = re.match(r"seconds since (\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)", units)
         seconds = float(np.ravel(file["time"][()])[0])
@@ -153,6 +153,10 @@ def _grid(path: Path, file: h5py.File, shape: tuple[int, int]) -> GeoBox:
     if shape == tuple(world.shape):
         return world
     require(path, set(file), ["x", "y"], product="SMAP L4 on a part of the globe")
+    if file["x"].dtype.kind not in "iuf" or file["y"].dtype.kind not in "iuf":
+        raise FileProblem(
+            path, found=f"x of {file['x'].dtype}, y of {file['y'].dtype}", expected="numbers"
+        )
     x, y = file["x"][:].astype("f8"), file["y"][:].astype("f8")
     if (y.size, x.size) != shape or min(shape) < 2:
         raise FileProblem(path, found=f"{y.size} y and {x.size} x", expected=f"{shape}")

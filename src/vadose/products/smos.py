@@ -31,7 +31,7 @@ from vadose.products import smos_l3
 from vadose.products.base import Product
 from vadose.products.isea import node_positions
 from vadose.products.smos_l3 import GRID, check_unit, days_in_name, first_stamp
-from vadose.products.windows import ReadWindow, decode, one_step, require
+from vadose.products.windows import ReadWindow, decode, one_step, require, require_flags
 from vadose.schema import QUALITY, variable
 
 #: Our variables in Level 2 files; the first is required, the others are read where a file has them.
@@ -146,6 +146,7 @@ def read_level2(path: Path) -> xr.Dataset:
     with h5py.File(path) as file:
         require(path, set(file), needed, product="SMOS_L2")
         held = [name for name, stored in LEVEL2.items() if stored in file]
+        require_flags(path, *[file[name] for name in (needed[0], *needed[2:])])
         check_unit(path, file["Soil_Moisture"].attrs.get("units", b""))
         start = first_stamp(
             path, file.attrs.get("Fixed_Header:Validity_Period:Validity_Start", b"")

@@ -25,6 +25,8 @@ from odc.geo.geobox import GeoBox
 from vadose.errors import FileProblem
 from vadose.grids import lonlat, named_grid
 from vadose.products.base import Product
+from vadose.products.decode import number_in, numbers_in
+from vadose.products.formats import open_raw
 from vadose.products.windows import ReadWindow, decode, one_step, require
 from vadose.schema import QUALITY, variable
 
@@ -42,15 +44,16 @@ def read_level3(path: Path) -> xr.Dataset:
     FileProblem
         The soil moisture is missing or in another unit, or the cells are not of the 25 km grid.
     """
-    with _open_level3(path) as file:
-        require(path, set(map(str, file.variables)), ["lat", "lon", "Soil_Moisture"],
-                product="SMOS_L3")  # fmt: skip
-        check_unit(path, file["Soil_Moisture"].attrs.get("units", ""))
-        latitude, longitude = (file[n].values.astype("f8") for n in ("lat", "lon"))
-        if file["Soil_Moisture"].shape != (latitude.size, longitude.size):
-            raise FileProblem(
-                path, found=f"dimensions {file['Soil_Moisture'].dims}", expected="(lat, lon)"
-            )
+    with open_raw(path) as raw:
+        require(path, set(raw.names), ["lat", "lon", "Soil_Moisture"], product="SMOS_L3")
+        stored = raw.variable("Soil_Moisture")
+        check_unit(path, stored.attrs.get("units", ""))
+        axes = [raw.variable(name) for name in ("lat", "lon")]
+        if any(axis.array.dtype.kind not in "iuf" for axis in axes):
+            raise FileProblem(path, found="lat or lon that are no numbers", expected="degrees")
+        latitude, longitude = (axis.values.astype("f8") for axis in axes)
+    if stored.array.shape != (latitude.size, longitude.size):
+        raise FileProblem(path, found=f"dimensions {stored.dims}", expected="(lat, lon)")
     is_northward = latitude.size > 1 and latitude[-1] > latitude[0]
     grid = _part_of_grid(path, np.sort(latitude)[::-1], longitude)
     layers: dict[str, ReadWindow] = {
@@ -61,28 +64,19 @@ def read_level3(path: Path) -> xr.Dataset:
     return one_step(layers, grid, day, source=path)
 
 
-def _open_level3(path: Path) -> xr.Dataset:
-    with path.open("rb") as file:
-        is_classic = file.read(3) == b"CDF"
-    return xr.open_dataset(
-        path,
-        engine="scipy" if is_classic else "h5netcdf",
-        mask_and_scale=False,
-        decode_times=False,
-        decode_coords=False,
-    )
-
-
 def _read_level3(
     path: Path, is_northward: bool, part: int, rows: slice, columns: slice
 ) -> npt.NDArray[Any]:
-    with _open_level3(path) as file:
-        stored = file["Soil_Moisture"]
-        window = stored[::-1] if is_northward else stored
-        raw, attributes = window[rows, columns].values, stored.attrs
-    scale = float(attributes.get("scale_factor", 1.0))
+    with open_raw(path) as file:
+        stored = file.variable("Soil_Moisture")
+    attributes, height = stored.attrs, stored.array.shape[0]
+    order = np.arange(height)[::-1] if is_northward else np.arange(height)
+    raw = stored.array[order[rows], columns]
+    scale = number_in(attributes, "scale_factor", 1.0, source=str(path))
+    if not 0 < scale <= 1:
+        raise FileProblem(path, found=f"scale_factor {scale:g}", expected="above 0, at most 1")
     low, high = variable("soil_moisture").valid_range
-    fill = float(attributes.get("_FillValue", -32768))
+    fill = [*numbers_in(attributes, "_FillValue", source=str(path)), -32768.0]
     values, is_outside = decode(raw, fill=fill, valid=(low / scale, high / scale), scale=scale)
     return values if part == 0 else (is_outside * QUALITY.mask("out_of_range")).astype("u2")
 

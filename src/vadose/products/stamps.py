@@ -45,6 +45,8 @@ def decode_times(
     if calendar not in ("standard", "gregorian", "proleptic_gregorian"):
         raise FileProblem(where, found=f"calendar {calendar!r}", expected="standard")
     numbers = np.atleast_1d(values)
+    if numbers.dtype.kind not in "iuf":
+        raise FileProblem(where, found=f"type {numbers.dtype}", expected="numbers")
     if units == "day as %Y%m%d.%f":
         texts = [f"{int(number):08d}" for number in numbers]
         days = np.array([f"{t[:4]}-{t[4:6]}-{t[6:]}" for t in texts], dtype="datetime64[D]")

@@ -6,7 +6,7 @@ dask pushes a slice down to a file only while nothing stands between the two. De
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from vadose.errors import FileProblem
+from vadose.errors import FileProblem, VadoseError
 from vadose.grids import coordinates
 from vadose.schema import QUALITY, variable
 
@@ -48,7 +48,9 @@ class LazyLayer:
         window, rest = [bound[0] for bound in bounds], tuple(bound[1] for bound in bounds)
         try:
             values = np.asarray(self.read(window[1], window[2]), self.dtype)[np.newaxis]
-        except (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        except VadoseError:
+            raise
+        except Exception as error:  # of damaged files libraries raise anything, MemoryError too
             raise FileProblem(
                 self.source,
                 found=f"values that cannot be read ({type(error).__name__}: {error})",
@@ -130,7 +132,7 @@ def one_step(
 def decode(
     raw: npt.NDArray[Any],
     *,
-    fill: float | None,
+    fill: float | Collection[float] | None,
     valid: tuple[float, float],
     scale: float = 1.0,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -141,7 +143,7 @@ def decode(
     raw
         Stored numbers.
     fill
-        The number that means no data; None when there is none.
+        The number that means no data, or several; None when there is none.
     valid
         Smallest and largest stored number that can be right.
     scale
@@ -164,12 +166,29 @@ def decode(
     is_missing = (
         np.isnan(raw) if np.issubdtype(raw.dtype, np.floating) else np.zeros(raw.shape, "?")
     )
-    if fill is not None:
-        is_missing = is_missing | (raw == fill)
+    fills = () if fill is None else fill if isinstance(fill, Collection) else (fill,)
+    for number in fills:
+        is_missing = is_missing | (raw == number)
     is_outside = ~is_missing & ((raw < valid[0]) | (raw > valid[1]))
     values = (raw.astype("f8") * scale).astype("f4")
     values[is_missing | is_outside] = np.nan
     return values, is_outside
+
+
+def require_flags(path: Path, *arrays: Any) -> None:
+    """Refuse flags that are not integers: text and yes-or-no would be taken for no flag at all.
+
+    Raises
+    ------
+    FileProblem
+    """
+    for array in arrays:
+        if array.dtype.kind not in "iu":
+            raise FileProblem(
+                path,
+                found=f"{array.name.rsplit('/', 1)[-1]} of type {array.dtype}",
+                expected="integer flags",
+            )
 
 
 def require(path: Path, names: set[str], wanted: list[str], *, product: str) -> None:
