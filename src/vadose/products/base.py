@@ -29,6 +29,11 @@ Period = tuple[str, str]
 Paths = str | Path | Sequence[str | Path]
 
 
+def _period_unknown(path: Path) -> tuple[date, date] | None:
+    """Find nothing in a file's name; a function with a name, as records are sent to other processes."""
+    return None
+
+
 @dataclass(frozen=True)
 class Product:
     """Describe a data source and open its files.
@@ -75,7 +80,7 @@ class Product:
     read: Callable[[Path], xr.Dataset]
     pattern: str = "*"
     depths: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    file_period: Callable[[Path], tuple[date, date] | None] = lambda path: None
+    file_period: Callable[[Path], tuple[date, date] | None] = _period_unknown
     days: int = 1
     join: Callable[[Sequence[xr.Dataset], str], xr.Dataset] | None = None
 
