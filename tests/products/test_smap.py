@@ -535,3 +535,15 @@ def test_level4_absurd_grid_or_time(tmp_path):
     nameless = path.rename(tmp_path / "renamed.h5")
     with pytest.raises(FileProblem, match="no usable time"):
         smap.SPL4SMGP.open(nameless)
+
+
+@needs_data
+@pytest.mark.parametrize("fill", [1e300, np.nan, -1.0])
+def test_fill_value_that_is_none_makes_no_reasons_off_the_swath(tmp_path, fill):
+    path = tmp_path / GRANULES[0].name
+    shutil.copy(GRANULES[0], path)
+    with h5py.File(path, "r+") as file:
+        file[f"{GROUP}/soil_moisture"].attrs["_FillValue"] = fill
+    cube, intact = (smap.SPL2SMP.open(one).load() for one in (path, GRANULES[0]))
+    np.testing.assert_array_equal(cube["soil_moisture"], intact["soil_moisture"])
+    np.testing.assert_array_equal(cube["quality"], intact["quality"])

@@ -111,7 +111,8 @@ class Pass:
             attributes = dict(array.attrs)
             if array.ndim == 2:
                 return array[rows, columns], attributes
-            fill = attributes.get("_FillValue", FLAG_FILL if "flag" in name else -9999.0)
+            # not what the file says of itself: it may be what the type cannot hold
+            fill = FLAG_FILL if "flag" in name else -9999.0
             index = tuple(held[f"EASE_{n}_index{self.ending}"][:] for n in ("row", "column"))
             gridded = np.full(self.shape, fill, array.dtype)
             # Cells that no footprint reached have the index 65534.
