@@ -33,6 +33,8 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run that is there, once the new one is done.")
 ]
 
+MaxMem = Annotated[str, typer.Option("--max-mem", help="Memory that building the cubes may take.")]
+
 
 @app.callback(invoke_without_command=True)
 def _version(
@@ -54,21 +56,21 @@ def demo(out: Out = Path("runs/demo"), overwrite: Overwrite = False) -> None:
 
 
 @app.command()
-def run(recipe: Recipe, out: Out, overwrite: Overwrite = False) -> None:
+def run(recipe: Recipe, out: Out, overwrite: Overwrite = False, max_mem: MaxMem = "4GB") -> None:
     """Do all that a recipe names; a stopped run goes on where it was."""
     from vadose import pipeline
 
     _say_what_is_there(out)
-    pipeline.run(recipe, out, overwrite=overwrite, progress=_bar)
+    pipeline.run(recipe, out, overwrite=overwrite, max_mem=max_mem, progress=_bar)
     _show(out)
 
 
 @app.command()
-def build(recipe: Recipe, out: Out, overwrite: Overwrite = False) -> None:
+def build(recipe: Recipe, out: Out, overwrite: Overwrite = False, max_mem: MaxMem = "4GB") -> None:
     """Make the coarse and fine cubes of a recipe."""
     from vadose import pipeline
 
-    pipeline.build(recipe, out, overwrite=overwrite, progress=_bar)
+    pipeline.build(recipe, out, overwrite=overwrite, max_mem=max_mem, progress=_bar)
     typer.echo(f"Cubes are in {out}. Next: vadose fit {out}")
 
 
@@ -135,9 +137,9 @@ def _table(run: Path) -> None:
         caption=f"in-cell: r within coarse cells; weights: {scores['weights']}; gain: how much smaller the RMSE is than that of the "
         "copied coarse value",
     )
-    table.add_column("method", no_wrap=True)
+    table.add_column("method", no_wrap=True, max_width=30)
     for column in ("R", "RMSE", "in-cell", "gain", "closure"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=len("+0.0000"))
+        table.add_column(column, justify="right", no_wrap=True, min_width=6)
     for name, row in scores["methods"].items():
         gain = row["gain_over_nearest"]["rmse"]
         style = "bold" if name == scores["best"] else "red" if gain < 0 else ""

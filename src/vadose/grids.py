@@ -380,15 +380,31 @@ def cell_area(grid: GeoBox) -> xr.DataArray:
         edges = grid.affine.f + grid.affine.e * np.arange(rows + 1)
         width = np.radians(abs(grid.affine.a))
         band = np.abs(np.diff(_zone_area(np.radians(edges)))) * width
-        area = np.repeat(band[:, None], columns, axis=1)
+        area = np.broadcast_to(band[:, None], (rows, columns))
     else:
-        longitude, latitude = lonlat(grid)
-        scale = pyproj.Proj(str(grid.crs)).get_factors(longitude, latitude).areal_scale
-        area = abs(grid.affine.a * grid.affine.e) / np.asarray(scale)
+        area = abs(grid.affine.a * grid.affine.e) / _areal_scale(grid)
     attrs = {"standard_name": "cell_area", "units": "m2"}
     return xr.DataArray(
         area, dims=("y", "x"), coords=coordinates(grid), name="cell_area", attrs=attrs
     )
+
+
+def _areal_scale(grid: GeoBox) -> npt.NDArray[np.float64]:
+    """Give the areal scale of the projection at every centre; one number seen everywhere if it is one."""
+    projection = pyproj.Proj(str(grid.crs))
+
+    def at(
+        rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        x = grid.affine.c + grid.affine.a * (columns + 0.5)
+        y = grid.affine.f + grid.affine.e * (rows + 0.5)
+        place = projection(*np.meshgrid(x, y), inverse=True)
+        return np.asarray(projection.get_factors(*place).areal_scale)
+
+    some = at(*(np.linspace(0, size - 1, 5) for size in grid.shape))
+    if np.ptp(some) < 1e-9:
+        return np.broadcast_to(some[2, 2], tuple(grid.shape))
+    return at(*(np.arange(size, dtype="f8") for size in grid.shape))
 
 
 def _zone_area(latitude: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -199,7 +199,7 @@ def coarse_cube(target: xr.Dataset, fine: xr.Dataset, *, min_valid: float = 0.5)
 def land_fraction(fine: xr.DataArray, coarse: xr.Dataset) -> xr.DataArray:
     """Give the share of each coarse cell in which the fine array ever has a value."""
     known = fine.notnull().any("time") if "time" in fine.dims else fine.notnull()
-    share = valid_share(known.where(known), grid_of(coarse)).astype("f4")
+    share = valid_share(known.astype("f4").where(known), grid_of(coarse)).astype("f4")
     return share.assign_attrs(VARIABLES["land_fraction"].attributes())
 
 

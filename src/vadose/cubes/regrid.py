@@ -6,6 +6,8 @@ double precision inside. What happens to a variable follows from its kind in the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -16,6 +18,8 @@ from vadose.grids import cell_area, coordinates, grid_of, nesting
 from vadose.schema import GRID_MAPPING, IGBP, VARIABLES, variable
 
 Array = npt.NDArray[np.floating]
+#: Largest side of a chunk to aggregate: double precision and masks take ten times its bytes.
+CHUNK = 1024
 #: Relative difference of areas that is rounding: those of a projection's scale differ by 1e-9.
 ROUNDING = 1e-7
 
@@ -56,6 +60,7 @@ def aggregate(cube: xr.Dataset, coarse: GeoBox, *, min_valid: float = 0.5) -> xr
     factors = nesting(coarse, fine)
     area = cell_area(fine)
     arrays = {}
+    cube = in_whole_cells(cube, factors)
     for name in cube.data_vars:
         row = variable(str(name))
         array = cube[name]
@@ -70,6 +75,27 @@ def aggregate(cube: xr.Dataset, coarse: GeoBox, *, min_valid: float = 0.5) -> xr
                 result = result * (factors["y"] * factors["x"])
         arrays[name] = _on_grid(result.astype(array.dtype), array, coarse)
     return xr.Dataset(arrays, attrs=cube.attrs)
+
+
+def in_whole_cells(cube: xr.Dataset, factors: Mapping[str, int]) -> xr.Dataset:
+    """Let dask's chunks hold whole coarse cells; else it gathers the map before it aggregates.
+
+    Parameters
+    ----------
+    cube
+        Fine cube; variables in memory stay as they are.
+    factors
+        Fine cells along ``y`` and ``x`` of a coarse cell.
+    """
+    arrays = {}
+    for name, array in cube.data_vars.items():
+        if array.chunks is None:
+            continue
+        sizes = {
+            dim: min(max(array.chunksizes[dim]), CHUNK) // k * k or k for dim, k in factors.items()
+        }
+        arrays[name] = array.chunk(sizes)
+    return cube.assign(arrays)
 
 
 def area_mean(
@@ -266,7 +292,7 @@ def _on_grid(result: xr.DataArray, like: xr.DataArray, grid: GeoBox) -> xr.DataA
 def _valid_share(
     is_valid: xr.DataArray, area: xr.DataArray, factors: dict[str, int]
 ) -> xr.DataArray:
-    weight = _bare(area)
+    weight = _weight(area, is_valid)
     valid = (_bare(is_valid) * weight).coarsen(factors).sum()
     return valid / weight.coarsen(factors).sum()
 
@@ -274,7 +300,7 @@ def _valid_share(
 def _mean(
     array: xr.DataArray, area: xr.DataArray, factors: dict[str, int], min_valid: float
 ) -> xr.DataArray:
-    weight = _bare(area)
+    weight = _weight(area, array)
     values = _bare(array).astype("f8")
     is_valid = values.notnull()
     total = (values.where(is_valid, 0.0) * weight).coarsen(factors).sum()
@@ -308,6 +334,13 @@ def _majority(
         return winner
     is_enough = total >= (min_valid - ROUNDING) * weight.coarsen(factors).sum()
     return winner.where(is_enough & (total > 0.0), missing)
+
+
+def _weight(area: xr.DataArray, array: xr.DataArray) -> xr.DataArray:
+    """Cut the weights as the array is cut, so that no map of them is ever made whole."""
+    if array.chunks is None:
+        return _bare(area)
+    return _bare(area).chunk({dim: array.chunksizes[dim] for dim in ("y", "x")})
 
 
 def _bare(array: xr.DataArray) -> xr.DataArray:

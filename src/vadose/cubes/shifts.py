@@ -14,6 +14,8 @@ from vadose.cubes.places import Array, goes_round, size_ratio, window
 from vadose.cubes.resample import points_at, resample
 from vadose.grids import grid_of
 
+#: Largest side, in cells of the field, of the part of a map that is compared.
+WINDOW = 1024
 #: Places and steps that are looked at; more do not make the answer better, only later.
 PLACES, STEPS = 8192, 4
 #: A shift is found from a quarter of a cell, if it removes at least this share of what is unlike.
@@ -74,6 +76,7 @@ def shift_test(before: xr.DataArray, after: xr.DataArray) -> Shift:
     >>> shift_test(source, field.copy(data=np.roll(field, 1, axis=1))).east
     1.0
     """
+    after = _centre(after)
     source, target = grid_of(before), grid_of(after)
     size = float(np.sqrt(size_ratio(source, target)))  # of a target cell, in source cells
     box = window(source, target, (0, target.shape.y, 0, target.shape.x)) if size > 0 else None
@@ -103,6 +106,16 @@ def shift_test(before: xr.DataArray, after: xr.DataArray) -> Shift:
         return _unlikeness(known, expected)
 
     return _search(unlike, fine, coarse)
+
+
+def _centre(array: xr.DataArray) -> xr.DataArray:
+    """Cut the middle out of a large map: a shift is everywhere, and memory is not."""
+    windows = {
+        dim: slice((size - WINDOW) // 2, (size + WINDOW) // 2)
+        for dim in ("y", "x")
+        if (size := array.sizes[dim]) > WINDOW
+    }
+    return array.isel(windows)
 
 
 def _search(unlike: Callable[[float, float], float], fine: float, coarse: float) -> Shift:

@@ -19,6 +19,10 @@ from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, s
 Step = Callable[[int, int], None]
 
 
+#: Memory that building may take unless told otherwise.
+MAX_MEM = "4GB"
+
+
 class Progress(Protocol):
     """Show how far a long piece of work has come."""
 
@@ -63,6 +67,7 @@ def run(
     out: str | Path,
     *,
     overwrite: bool = False,
+    max_mem: str = MAX_MEM,
     progress: Progress = quiet,
     command: str | None = None,
 ) -> Path:
@@ -76,6 +81,8 @@ def run(
         Folder of the run.
     overwrite
         Replace a finished run that is there.
+    max_mem
+        Memory that building the cubes may take, such as ``4GB``.
     progress
         Shows how far the work has come.
     command
@@ -94,7 +101,7 @@ def run(
     folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
     stages = {"fit": fit, "downscale": downscale, "validate": validate, "report": report}
     if not folder.is_done("build"):
-        _build(folder, progress)
+        _build(folder, progress, max_mem)
     for name, function in stages.items():
         if not folder.is_done(name):
             function(folder.path, progress=progress)
@@ -112,11 +119,24 @@ def finished(out: str | Path) -> list[str]:
 
 
 def build(
-    recipe: str | Path, out: str | Path, *, overwrite: bool = False, progress: Progress = quiet
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    max_mem: str = MAX_MEM,
+    progress: Progress = quiet,
 ) -> Path:
-    """Make the coarse and the fine cube (and the truth, where the recipe withholds one)."""
+    """Make the coarse and the fine cube (and the truth, where the recipe withholds one).
+
+    Parameters
+    ----------
+    recipe, out, overwrite, progress
+        As for `run`.
+    max_mem
+        Memory that building may take, such as ``4GB``; fewer blocks are worked on at a time for less.
+    """
     folder = _start(recipe, out, overwrite, f"vadose run {recipe} --out {out}")
-    _build(folder, progress)
+    _build(folder, progress, max_mem)
     return folder.path
 
 
@@ -127,13 +147,14 @@ def _start(recipe: str | Path, out: str | Path, overwrite: bool, command: str) -
     return start(Path(out), text, origin=recipe.parent, command=command, overwrite=overwrite)
 
 
-def _build(folder: RunFolder, progress: Progress) -> None:
+def _build(folder: RunFolder, progress: Progress, max_mem: str) -> None:
     from vadose.cubes.assemble import coarse_cube
+    from vadose.pipeline.memory import within
     from vadose.pipeline.sources import open_cubes, open_stations
     from vadose.store import open_cube, replaced, write_cube
 
     recipe, origin = folder.recipe, Path(folder.state["origin"])
-    with folder.stage("build"):
+    with folder.stage("build"), within(max_mem):
         with progress("Opening the sources") as step:
             cubes, inputs, rows = open_cubes(recipe, origin, step)
         with progress("Writing the cubes") as step:

@@ -15,6 +15,7 @@ from vadose.config.build import Build, Source, Stations
 from vadose.cubes.alignment import alignment_report
 from vadose.cubes.assemble import align_in_time, together, withhold
 from vadose.cubes.quality import apply_quality
+from vadose.cubes.regrid import in_whole_cells
 from vadose.cubes.reproject import reproject
 from vadose.cubes.timeline import hold_to_days, to_daily
 from vadose.errors import CubeProblem, GridProblem
@@ -119,7 +120,8 @@ def _on_two_grids(
             remedy="Name them in a source (variables, rename), or take them off the predictors.",
         )
     target, fine = align_in_time(target, fine, days=build.days)
-    return {"fine": together(fine), "target": target}, inputs, rows
+    whole = in_whole_cells(together(fine), {"y": build.factor, "x": build.factor})
+    return {"fine": whole, "target": target}, inputs, rows
 
 
 def _opened(
