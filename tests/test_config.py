@@ -16,7 +16,7 @@ from vadose.models import MODELS, new_model
 SOUND: dict[str, Any] = {
     "title": "A study",
     "predictors": ["sand", "ndvi"],
-    "build": {"sources": [{"product": "SAMPLE"}], "factor": 4},
+    "build": {"sources": [{"product": "SAMPLE"}], "factor": 4, "withhold": True},
     "methods": {
         "nearest": {"title": "Copied", "kind": "nearest"},
         "smooth": {"title": "Smooth", "kind": "smooth"},
@@ -80,8 +80,14 @@ def test_recipes_that_travel_with_the_package_are_sound() -> None:
 
 KEYS = {
     "titel": ("titel", "Did you mean 'title'?"),
-    "build.factr": ("build.factr", "one of factor, min_valid.*Did you mean 'factor'?"),
-    "build.sources.0.path": ("build.sources.0.path", "one of paths, product, variables.*'paths'?"),
+    "build.factr": (
+        "build.factr",
+        "one of coarse, days, factor, min_valid.*Did you mean 'factor'?",
+    ),
+    "build.sources.0.path": (
+        "build.sources.0.path",
+        "one of daily, describe, drop.*paths, points, product.*'paths'?",
+    ),
     "methods.forest.modle": ("methods.forest.modle", "one of .*kind, model.*Did you mean 'model'?"),
     "methods.smooth.zzzzzz": ("methods.smooth.zzzzzz", "expected one of .*with_position"),
 }
@@ -288,7 +294,8 @@ def test_no_is_not_text() -> None:
     assert "publish: found False" in message(in_flow("publish: closed", "publish: no"))
     text = message(in_flow("  closed:\n", "  no:\n").replace("publish: closed", "publish: 'no'"))
     assert text == "study.yaml: methods: found the name False, expected text. Put it in quotes."
-    assert parse_recipe(in_flow("factor: 4", "factor: 4\n  withhold: no")).build.withhold is False
+    without = message(in_flow("withhold: true", "withhold: no"))  # read as false, not as text
+    assert "0 sources with use: target, expected one (or withhold: true)" in without
 
 
 def test_bare_dates_are_days() -> None:

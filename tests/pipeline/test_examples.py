@@ -16,7 +16,7 @@ from vadose.store import open_cube
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SHORT = {
-    "delaware": ("2018-01-09", "2018-01-13"),
+    "delaware": ("2018-01-08", "2018-01-31"),
     "yanco": ("2018-08-01", "2019-02-28"),
 }
 

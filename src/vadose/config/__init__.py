@@ -242,7 +242,7 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     >>> parse_recipe("titel: x")
     Traceback (most recent call last):
     vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of build, \
-methods, notes, predictors, publish, seed, target, title. Did you mean 'title'?
+methods, notes, predictors, publish, seed, stations, target, title. Did you mean 'title'?
     """
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from vadose.cubes.reproject import Rule
 from vadose.errors import UnknownName, VadoseError
@@ -58,9 +66,10 @@ class Source(Part):
         Length of a composite's period, through which its value is held.
     """
 
-    product: str
+    # product comes after what may define it: fields are checked in this order
     describe: dict[str, Any] | None = None
     points: dict[str, Any] | None = None
+    product: str
     paths: list[str] = []
     use: Literal["target", "predictor"] = "predictor"
     variables: list[str] | None = None
@@ -70,23 +79,42 @@ class Source(Part):
     daily: int | None = Field(default=None, ge=1)
     hold_days: int | None = Field(default=None, ge=1)
 
-    @model_validator(mode="after")
-    def _product_is_known(self) -> Self:
-        if self.describe is not None and self.points is not None:
+    @field_validator("product")
+    @classmethod
+    def _product_is_known(cls, name: str, info: ValidationInfo) -> str:
+        describe, points = info.data.get("describe"), info.data.get("points")
+        named = {"name": name, "title": name}
+        if describe is not None and points is not None:
             raise ValueError("describe and points together, expected one of them")
         try:
-            if self.describe is not None:
-                generic_product({"name": self.product, "title": self.product, **self.describe})
-            elif self.points is not None:
-                point_product({"name": self.product, "title": self.product, **self.points})
-            elif self.product not in PRODUCTS:
-                raise UnknownName("product", self.product, PRODUCTS)
-            for name in self.rename.values():
-                variable(name)
-            QUALITY.mask(*self.drop)
+            if describe is not None:
+                generic_product({**named, **describe})
+            elif points is not None:
+                point_product({**named, **points})
+            elif name not in PRODUCTS:
+                raise UnknownName("product", name, PRODUCTS)
         except VadoseError as error:
             raise ValueError(str(error)) from error
-        return self
+        return name
+
+    @field_validator("rename")
+    @classmethod
+    def _new_names_exist(cls, names: dict[str, str]) -> dict[str, str]:
+        try:
+            for name in names.values():
+                variable(name)
+        except VadoseError as error:
+            raise ValueError(str(error)) from error
+        return names
+
+    @field_validator("drop")
+    @classmethod
+    def _reasons_exist(cls, reasons: list[str]) -> list[str]:
+        try:
+            QUALITY.mask(*reasons)
+        except VadoseError as error:
+            raise ValueError(str(error)) from error
+        return reasons
 
 
 class Stations(Part):
