@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vadose import store
 from vadose.errors import CubeProblem, FileProblem, UnitProblem
 from vadose.grids import coordinates, grid_of, latlon, named_grid
 from vadose.schema import ORIGIN, QUALITY, VARIABLES
+from vadose.store import cubes as store
 from vadose.store import (
     open_cube,
     open_netcdf,

@@ -15,16 +15,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyproj
 import xarray as xr
-from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from vadose.errors import FileProblem, GridProblem, NoOverlap, RecipeProblem, UnknownName
-from vadose.grids import EASE2_SHAPES, Region, lonlat, named_grid
+from vadose.errors import FileProblem, NoOverlap, RecipeProblem, UnknownName
+from vadose.grids import Region
 from vadose.products.base import Product
 from vadose.products.description import Description, Layer, describe, matches
 from vadose.products.generic import generic_product
+from vadose.products.lattice import Floats, cells_of, named_window, regular_grid
 from vadose.products.placement import Placement
 from vadose.products.raw import LazyArray, Places, Values
 from vadose.products.reading import build
@@ -40,15 +39,8 @@ from vadose.products.tables import (
 )
 from vadose.schema import variable
 
-Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
 
-#: Degrees by which coordinates of one row or column may differ: written with five decimals, or float32.
-JITTER = 2e-5
-#: Steps, in cells, that a row or column of a regular grid may be off its place.
-TOLERANCE = 0.25
-#: Cells that a grid may have.
-MAXIMUM_CELLS = 2**26
 #: What a description has in common with one of maps.
 _SHARED = {"name", "title", "layers", "licence", "citation", "pattern", "grid"}
 _SHARED |= {"days_per_file", "shift_hours", "time_meaning"}
@@ -155,10 +147,9 @@ def point_product(description: PointDescription | Mapping[str, Any]) -> Product:
     shared["time_format"] = told.time_format or "%Y%m%d"
     shared["time_pattern"] = told.time_pattern if told.time == "name" else ""
     product = generic_product(Description(**shared, time=kinds[told.time]))
+    grid = named_window(told.grid, told.region, told.name)
     days = told.days_per_file if told.time == "name" else 1
-    return replace(
-        product, read=partial(read_points, described=told, grid=_named_window(told)), days=days
-    )
+    return replace(product, read=partial(read_points, described=told, grid=grid), days=days)
 
 
 def describe_points(settings: Mapping[str, Any]) -> PointDescription:
@@ -217,40 +208,6 @@ def _check_layers(told: PointDescription) -> None:
             found=f"{told.region}",
             expected="west, south, east, north in degrees",
         )
-
-
-def _named_window(told: PointDescription) -> GeoBox | None:
-    """Give the window of a named grid; all of these are cylindrical, so rows and columns are found apart."""
-    if told.grid == "regular":
-        return None
-    try:
-        grid = named_grid(told.grid)
-    except UnknownName as error:
-        names = [*EASE2_SHAPES, "latlon_<degrees>", "regular"]
-        raise UnknownName(f"product {told.name}: grid", told.grid, names) from error
-    if told.region is not None:
-        west, south, east, north = told.region
-        middle_row, middle_column = grid.shape[0] // 2, grid.shape[1] // 2
-        longitude = lonlat(grid[middle_row : middle_row + 1, :])[0].ravel()
-        latitude = lonlat(grid[:, middle_column : middle_column + 1])[1].ravel()
-        columns = np.flatnonzero((longitude >= west) & (longitude <= east))
-        rows = np.flatnonzero((latitude >= south) & (latitude <= north))
-        if rows.size == 0 or columns.size == 0:
-            raise NoOverlap(
-                f"product {told.name}: region",
-                found=f"{told.region}, without the centre of any cell of {told.grid}",
-                expected="a larger region or a finer grid",
-            )
-        grid = grid[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
-    cells = grid.shape[0] * grid.shape[1]
-    if cells > MAXIMUM_CELLS:
-        raise RecipeProblem(
-            f"product {told.name}",
-            found=f"a grid of {cells:,} cells",
-            expected=f"at most {MAXIMUM_CELLS:,}",
-            remedy="State a region in the description.",
-        )
-    return grid
 
 
 class CellArray(LazyArray):
@@ -328,8 +285,8 @@ def read_points(path: Path, *, described: PointDescription, grid: GeoBox | None)
             remedy="Leave it out; or name a grid and take the time from the file's name.",
         )
     if grid is None:
-        grid = _regular_grid(path, points, described.region)
-    cell, is_inside = _cells_of(points, grid)
+        grid = regular_grid(path, points.longitude, points.latitude, described.region)
+    cell, is_inside = cells_of(points.longitude, points.latitude, grid)
     if described.time == "static" and not is_inside.any():
         raise NoOverlap(
             path,
@@ -432,94 +389,3 @@ def _check_rows(path: Path, values: Mapping[str, Values], is_placed: npt.NDArray
                     expected="a longitude, a latitude and a number, or none",
                     remedy="State the fill values and columns of the file in the description.",
                 )
-
-
-def _cells_of(points: _Points, grid: GeoBox) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """Find the number of the cell of each point, and which points have one."""
-    x, y = points.longitude, np.clip(points.latitude, -90 + 1e-9, 90 - 1e-9)  # poles have a cell
-    if grid.crs is None or grid.crs.epsg != 4326:
-        transformer = pyproj.Transformer.from_crs("EPSG:4326", str(grid.crs), always_xy=True)
-        x, y = (np.asarray(axis, dtype=np.float64) for axis in transformer.transform(x, y))
-    rows, columns = grid.shape
-    row = np.floor((y - grid.affine.f) / grid.affine.e)
-    column = np.floor((x - grid.affine.c) / grid.affine.a)
-    is_inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    cell = np.where(is_inside, row * columns + column, 0).astype(np.intp)
-    return cell, is_inside
-
-
-def _regular_grid(path: Path, points: _Points, region: Region | None) -> GeoBox:
-    """Find the longitude/latitude grid whose centres the points are: step, registration, extent."""
-    left, width, columns = _cells_along(points.longitude, f"{path}: longitude")
-    top, height, rows = _cells_along(-points.latitude, f"{path}: latitude")
-    if region is not None:
-        west, south, east, north = region
-        left, columns = _window_along(left, width, (west, east), path)
-        top, rows = _window_along(top, height, (-north, -south), path)
-    if rows * columns > MAXIMUM_CELLS:
-        raise GridProblem(
-            path,
-            found=f"points of a regular grid of {rows:,} x {columns:,} cells",
-            expected=f"at most {MAXIMUM_CELLS:,}",
-            remedy="State a region in the description.",
-        )
-    # rounded, so that files of different extents agree to the bit on the cells that they share
-    corner = Affine(width, 0, round(left, 10), 0, -height, round(-top, 10))
-    return GeoBox((rows, columns), corner, "EPSG:4326")
-
-
-def _cells_along(coordinates: Floats, source: str) -> tuple[float, float, int]:
-    """Find the first edge, the width and the number of cells along an axis, whose rows may have gaps."""
-    values = np.unique(coordinates)
-    breaks = np.flatnonzero(np.diff(values) > JITTER) + 1  # coordinates of a row are rounded
-    centres = np.array([part.mean() for part in np.split(values, breaks)])
-    if centres.size < 2:
-        raise GridProblem(
-            source,
-            found="a single row or column of points",
-            expected="two or more",
-            remedy="Name the grid in the description.",
-        )
-    steps = np.diff(centres)
-    place = np.concatenate([[0], np.cumsum(np.round(steps / np.median(steps)))])
-    step, first = np.polyfit(place, centres, 1) if place[-1] else (np.nan, np.nan)
-    off = np.abs(centres - first - step * place).max() / step
-    is_dense = 2 * np.count_nonzero(np.diff(place) == 1) >= steps.size
-    if not (off <= TOLERANCE and is_dense and step >= JITTER / TOLERANCE):
-        raise GridProblem(
-            source,
-            found=f"{centres.size} rows or columns of points, {steps.min():.6g} to {steps.max():.6g} "
-            f"degrees apart, the worst {off:.2f} cells from an even grid of {step:.6g}",
-            expected=f"at most {TOLERANCE:g} cells of {JITTER / TOLERANCE:g} degrees or more, most of "
-            "them one cell apart",
-            remedy="Name a grid in the description: its cells take the mean of the points in them.",
-        )
-    return _snapped(float(first), float(step), int(place[-1]) + 1)
-
-
-def _snapped(first: float, step: float, count: int) -> tuple[float, float, int]:
-    """Take steps such as 1/120 or 0.1, and edges on half steps, exactly where they can be meant."""
-    middle, tolerance = first + step * (count - 1) / 2, min(JITTER, 0.05 * step)
-    meant = [1 / round(1 / step)] if step < 1 else []
-    meant += [round(step, digits) for digits in range(6)]
-    step = next((one for one in meant if abs(one - step) * count <= tolerance), step)
-    edge = middle - step * count / 2
-    halves = round(edge / (step / 2))
-    if abs(edge - halves * step / 2) <= tolerance:
-        edge = halves * step / 2
-    return edge, step, count
-
-
-def _window_along(
-    edge: float, step: float, bounds: tuple[float, float], path: Path
-) -> tuple[float, int]:
-    """Find the cells whose centres lie within two bounds."""
-    first, last = ((bound - edge) / step - 0.5 for bound in bounds)
-    start, stop = int(np.ceil(first - 1e-6)), int(np.floor(last + 1e-6)) + 1
-    if stop <= start:
-        raise NoOverlap(
-            path,
-            found=f"cells of {step:g} degrees, none with its centre in {bounds}",
-            expected="a larger region",
-        )
-    return edge + start * step, stop - start
