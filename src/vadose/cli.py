@@ -134,11 +134,11 @@ def _table(run: Path) -> None:
     table = Table(
         title=f"{scores['target'].replace('_', ' ')} against the {scores['reference']}: "
         f"{scores['n']} values, {unit}",
-        caption=f"in-cell: r within coarse cells; weights: {scores['weights']}; gain: how much smaller the RMSE is than that of the "
+        caption=f"cell r: within coarse cells; closed: largest residual; weights: {scores['weights']}; gain: how much smaller the RMSE is than that of the "
         "copied coarse value",
     )
     table.add_column("method", no_wrap=True, max_width=30)
-    for column in ("R", "RMSE", "in-cell", "gain", "closure"):
+    for column in ("R", "RMSE", "cell r", "gain", "closed"):
         table.add_column(column, justify="right", no_wrap=True, min_width=6)
     for name, row in scores["methods"].items():
         gain = row["gain_over_nearest"]["rmse"]
