@@ -9,7 +9,7 @@ import yaml
 
 from vadose import pipeline
 from vadose.cubes.regrid import aggregate
-from vadose.errors import CubeProblem, NoOverlap, RecipeProblem
+from vadose.errors import CubeProblem, NoOverlap, RecipeProblem, ValueProblem
 from vadose.grids import grid_of
 from vadose.pipeline.memory import parse_bytes, workers_for
 from vadose.store import open_cube
@@ -141,6 +141,20 @@ def test_a_predictor_that_no_source_has_is_named(files, content):
 def test_periods_that_never_meet_are_one_clear_error(files, content):
     content["build"]["period"] = ["1990-01-01", "1990-01-05"]
     with pytest.raises(NoOverlap, match="none of them within it"):
+        build(files, content)
+
+
+@pytest.mark.parametrize("name", ["ndvi", "own_greenness"])
+def test_a_fill_value_that_nobody_declared_is_refused(files, content, name):
+    path = next(files.glob("ndvi_*.tif"))
+    with rasterio.open(path, "r+") as file:
+        field = file.read(1)
+        field[:4, :4] = -9999.0
+        file.nodata = None
+        file.write(field, 1)
+    content["predictors"][0] = name
+    content["build"]["sources"][1] = described("ndvi", name, "1")
+    with pytest.raises(ValueProblem, match=rf"{name}: found .* the worst -9999 \(a fill value"):
         build(files, content)
 
 

@@ -151,6 +151,7 @@ def _build(folder: RunFolder, progress: Progress, max_mem: str) -> None:
     from vadose.cubes.assemble import coarse_cube
     from vadose.pipeline.memory import within
     from vadose.pipeline.sources import open_cubes, open_stations
+    from vadose.schema import check_values
     from vadose.store import open_cube, replaced, write_cube
 
     recipe, origin = folder.recipe, Path(folder.state["origin"])
@@ -160,7 +161,8 @@ def _build(folder: RunFolder, progress: Progress, max_mem: str) -> None:
         with progress("Writing the cubes") as step:
             for count, (name, cube) in enumerate(cubes.items()):
                 if name == "target":  # aggregated from the fine cube on disk: nothing is made twice
-                    fine = open_cube(folder / "fine.zarr")
+                    fine = check_values(open_cube(folder / "fine.zarr"), source="sources")
+                    check_values(cube, source="sources")
                     name, cube = "coarse", coarse_cube(cube, fine, min_valid=recipe.build.min_valid)
                 write_cube(cube, folder / f"{name}.zarr", overwrite=True)
                 step(count + 1, len(cubes))

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from vadose.errors import CubeProblem, UnitProblem, ValueProblem
-from vadose.schema.variables import variable
+from vadose.schema.variables import Variable, variable
 
 #: Order of dimensions in every cube.
 DIMS = ("member", "time", "y", "x")
@@ -122,6 +122,9 @@ FILL_LIKE = (-9999.0, -999.0, -32768.0, -32767.0, 65535.0, 9.96921e36, 1e20)
 def check_values(cube: xr.Dataset, *, source: str = "cube") -> xr.Dataset:
     """Read a cube's values and refuse fill values, values out of range and variables with no value.
 
+    Lazy variables are read block by block. A user's own predictor has no range; numbers that files use
+    for "no data" are refused in it all the same.
+
     Raises
     ------
     ValueProblem
@@ -135,24 +138,39 @@ def check_values(cube: xr.Dataset, *, source: str = "cube") -> xr.Dataset:
     True
     """
     for name, array in cube.data_vars.items():
-        row = variable(str(name))
-        where = f"{source}: {name}"
-        values = array.values
-        if row.kind == "continuous" and np.isnan(values).all():
-            raise ValueProblem(where, found="no valid value (all NaN)", expected="data")
-        low, high = row.valid_range
-        is_outside = (values < low) | (values > high)
-        if row.missing is not None:
-            is_outside &= values != row.missing
-        if is_outside.any():
-            wrong = values[is_outside]
-            worst = float(wrong[np.argmax(np.abs(wrong.astype("f8")))])
-            is_fill = any(np.isclose(worst, fill, rtol=1e-5) for fill in FILL_LIKE)
-            raise ValueProblem(
-                where,
-                found=f"{wrong.size} values outside the valid range, the worst {worst:g}"
-                + (" (a fill value?)" if is_fill else ""),
-                expected=f"{low:g} to {high:g} {row.units}",
-                remedy="Mask fill values and convert units when reading.",
-            )
+        _check_range(array, variable(str(name)), f"{source}: {name}")
     return cube
+
+
+def _check_range(array: xr.DataArray, row: Variable, where: str) -> None:
+    low, high = row.valid_range
+    is_outside = (array < low) | (array > high)
+    if np.isinf(low) and np.isinf(high):
+        is_outside = xr.zeros_like(array, dtype=bool)
+        for fill in FILL_LIKE:
+            is_outside = is_outside | (abs(array - fill) <= 1e-5 * abs(fill))
+    if row.missing is not None:
+        is_outside = is_outside & (array != row.missing)
+    wrong = array.where(is_outside)
+    found = xr.Dataset(
+        {
+            "valid": array.notnull().any(),
+            "count": is_outside.sum(),
+            "lowest": wrong.min(),
+            "highest": wrong.max(),
+        }
+    ).compute()
+    if row.kind == "continuous" and not bool(found["valid"]):
+        raise ValueProblem(where, found="no valid value (all NaN)", expected="data")
+    if not int(found["count"]):
+        return
+    worst = max((float(found["lowest"]), float(found["highest"])), key=abs)
+    is_fill = any(np.isclose(worst, fill, rtol=1e-5) for fill in FILL_LIKE)
+    expected = f"{low:g} to {high:g} {row.units}" if np.isfinite(low) else "data"
+    raise ValueProblem(
+        where,
+        found=f"{int(found['count'])} values outside the valid range, the worst {worst:g}"
+        + (" (a fill value?)" if is_fill else ""),
+        expected=expected,
+        remedy="Mask fill values and convert units when reading.",
+    )
