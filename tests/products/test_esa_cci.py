@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -182,3 +183,14 @@ def test_no_mosaic_is_made_of_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "ESACCI-SOILMOISTURE.nc").touch()
     with pytest.raises(FileProblem, match="empty file"):
         CCI.open(tmp_path)
+
+
+@native
+def test_flags_whose_meanings_are_no_words_are_refused(tmp_path: Path) -> None:
+    original = sorted(NATIVE.glob("*.nc"))[0]
+    path = tmp_path / original.name
+    path.write_bytes(original.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["flag"].attrs["flag_meanings"] = 3.5
+    with pytest.raises(FileProblem, match=r"\.nc: found flag_meanings .*3\.5.*, expected words"):
+        PRODUCTS["ESA_CCI"].open(path)

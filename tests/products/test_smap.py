@@ -547,3 +547,14 @@ def test_fill_value_that_is_none_makes_no_reasons_off_the_swath(tmp_path, fill):
     cube, intact = (smap.SPL2SMP.open(one).load() for one in (path, GRANULES[0]))
     np.testing.assert_array_equal(cube["soil_moisture"], intact["soil_moisture"])
     np.testing.assert_array_equal(cube["quality"], intact["quality"])
+
+
+@needs_data
+@pytest.mark.parametrize(("key", "value"), [("valid_max", np.nan), ("valid_min", 9.0)])
+def test_valid_range_that_is_none_is_refused(tmp_path, key, value):
+    path = tmp_path / GRANULES[0].name
+    shutil.copy(GRANULES[0], path)
+    with h5py.File(path, "r+") as file:
+        file[f"{GROUP}/soil_moisture"].attrs[key] = value
+    with pytest.raises(FileProblem, match=r"soil_moisture: found valid range .* expected two"):
+        smap.SPL2SMP.open(path).load()

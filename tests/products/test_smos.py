@@ -279,3 +279,12 @@ def test_level3_in_netcdf4_and_what_is_refused(tmp_path):
     renamed = Path(shutil.copy(DAYS[0], tmp_path / "map.nc"))
     with pytest.raises(FileProblem, match="no date in its name"):
         smos_l3.SMOS_L3_A.open(renamed)
+
+
+def test_fill_value_that_is_none_makes_no_reasons(tmp_path):
+    path = tmp_path / ORBITS[0].name
+    shutil.copy(ORBITS[0], path)
+    with h5py.File(path, "r+") as file:
+        file["Soil_Moisture"].attrs["_FillValue"] = 1e300
+    cube, intact = (smos.SMOS_L2.open(one).load() for one in (path, ORBITS[0]))
+    np.testing.assert_array_equal(cube["quality"], intact["quality"])

@@ -14,6 +14,7 @@ from typing import Any
 
 import xarray as xr
 
+from vadose.errors import FileProblem
 from vadose.products.base import Product
 from vadose.products.description import Description, FlagLayer, Layer
 from vadose.products.formats import open_raw
@@ -79,7 +80,13 @@ def _adapted(path: Path, described: Description) -> Description:
     with open_raw(path) as raw:
         stored = raw.need("sm")
         found = raw.find(["flag"])
-        meanings = str(raw.variable(found).attrs.get("flag_meanings", "")) if found else ""
+        meanings = raw.variable(found).attrs.get("flag_meanings", "") if found else ""
+        if not isinstance(meanings, str):
+            raise FileProblem(
+                path,
+                found=f"flag_meanings {meanings!r}",
+                expected="words, which tell flags that are numbers from flags that are bits",
+            )
     is_saturation = canonical(str(stored.attrs.get("units", ""))) == "%"
     layers = described.layers
     if is_saturation:

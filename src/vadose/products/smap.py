@@ -98,7 +98,7 @@ class Pass:
         self, name: str, rows: slice, columns: slice
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         raw, attributes = self._raw(VARIABLES[name], rows, columns)
-        low, high = (float(attributes.get(k, d)) for k, d in (("valid_min", 0), ("valid_max", 1e4)))
+        low, high = smap_l4.valid_range(self.path, name, attributes, (0.0, 1e4))
         fill = (attributes.get("_FillValue", -9999.0), -9999.0)
         return decode(raw, fill=fill, valid=(low, high))
 

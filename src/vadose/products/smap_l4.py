@@ -14,6 +14,7 @@ Document, NASA GMAO Office Note 10.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from odc.geo.geobox import GeoBox
 from vadose.errors import FileProblem, UnitProblem
 from vadose.grids import named_grid
 from vadose.products.base import Product
+from vadose.products.decode import number_in
 from vadose.products.windows import ReadWindow, decode, one_step, require
 from vadose.schema import QUALITY
 
@@ -121,13 +123,35 @@ def _window(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     with h5py.File(path) as file:
         array = file[stored]
-        low, high = (
-            float(np.ravel(array.attrs.get(name, default))[0])
-            for name, default in (("valid_min", -np.inf), ("valid_max", np.inf))
-        )
+        low, high = valid_range(path, stored, array.attrs, (-np.inf, np.inf))
         fill = float(np.ravel(array.attrs.get("_FillValue", -9999.0))[0])
         raw = array[rows, columns]
     return decode(raw, fill=(fill, -9999.0), valid=(low, high), scale=factor)
+
+
+def valid_range(
+    path: Path, name: str, attributes: Mapping[str, Any], default: tuple[float, float]
+) -> tuple[float, float]:
+    """Give the range that a variable states.
+
+    Raises
+    ------
+    FileProblem
+        It states one in which no number lies, or none at all.
+
+    Examples
+    --------
+    >>> valid_range(Path("a.h5"), "sm", {"valid_max": 0.5}, (0.0, 1.0))
+    (0.0, 0.5)
+    """
+    source = f"{path}: {name}"
+    low, high = (
+        number_in(attributes, key, end, source=source)
+        for key, end in zip(("valid_min", "valid_max"), default, strict=True)
+    )
+    if not low < high:
+        raise FileProblem(source, found=f"valid range {low:g} to {high:g}", expected="two numbers")
+    return low, high
 
 
 def _instant(path: Path, file: h5py.File) -> np.datetime64:

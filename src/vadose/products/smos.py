@@ -177,7 +177,7 @@ def _read_nodes(path: Path, name: str, rows: slice, columns: slice) -> npt.NDArr
 
 def _decoded(array: Any, name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     fill = float(np.ravel(array.attrs.get("_FillValue", -999.0))[0])
-    return decode(array[:], fill=fill, valid=variable(name).valid_range)
+    return decode(array[:], fill=(fill, -999.0), valid=variable(name).valid_range)
 
 
 _DEPTHS = {"soil_moisture": (0.0, 0.05)}

@@ -168,7 +168,8 @@ def decode(
     )
     fills = () if fill is None else fill if isinstance(fill, Collection) else (fill,)
     for number in fills:
-        is_missing = is_missing | (raw == number)
+        with np.errstate(over="ignore"):  # one that the type cannot hold equals nothing
+            is_missing = is_missing | (raw == number)
     is_outside = ~is_missing & ((raw < valid[0]) | (raw > valid[1]))
     values = (raw.astype("f8") * scale).astype("f4")
     values[is_missing | is_outside] = np.nan
