@@ -133,6 +133,13 @@ def test_an_unfinished_run_of_another_recipe_is_refused_and_untouched(out: Path)
     assert content(out) == before
 
 
+def test_a_run_in_which_nothing_is_finished_gives_way_to_a_recipe_put_right(out: Path) -> None:
+    begin(out)
+    folder = begin(out, text=RECIPE.replace("seed: 2015", "seed: 1"))
+    assert folder.recipe.seed == 1
+    assert list(out.parent.iterdir()) == [out]
+
+
 def test_an_unfinished_run_of_another_version_is_refused(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,7 +283,9 @@ def _problem(error: ValidationError, source: str) -> RecipeProblem:
         )
     if first["type"] == "missing":
         return RecipeProblem(subject, found="nothing", expected="a value")
-    found = "" if isinstance(first["input"], dict) else f"{first['input']!r}: "
+    found = f"{first['input']!r}: "
+    if isinstance(first["input"], dict) or len(found) > 80:  # a whole part of the recipe
+        found = ""
     message = first["msg"].removeprefix("Value error, ")
     message, _, remedy = message.partition(" Did you mean ")
     message = message.rstrip(".")

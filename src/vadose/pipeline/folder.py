@@ -179,14 +179,17 @@ def start(
         is_finished = set(STAGES) <= set(state["stages"])
         if is_same and not is_finished and not overwrite:
             return folder
-        if not overwrite:
+        if overwrite:
+            _set_aside(out)
+        elif state[
+            "stages"
+        ]:  # where nothing is finished, a recipe put right may start in its place
             other = "recipe" if state["vadose"] == vadose.__version__ else "version of vadose"
             raise RunProblem(
                 out,
                 found="a finished run" if is_finished else f"an unfinished run of another {other}",
                 remedy="Choose another folder, or say --overwrite.",
             )
-        _set_aside(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
