@@ -71,6 +71,7 @@ def build(recipe: Recipe, out: Out, overwrite: Overwrite = False, max_mem: MaxMe
     from vadose import pipeline
 
     pipeline.build(recipe, out, overwrite=overwrite, max_mem=max_mem, progress=_bar)
+    _alignment(out)
     typer.echo(f"Cubes are in {out}. Next: vadose fit {out}")
 
 
@@ -153,6 +154,19 @@ def _table(run: Path) -> None:
             style=style,
         )
     Console().print(table)
+
+
+def _alignment(run: Path) -> None:
+    """Tell what happened to every variable, where sources were brought onto the grids."""
+    import json
+
+    for row in json.loads((run / "alignment.json").read_text(encoding="utf-8")):
+        typer.echo(
+            f"{row['variable']} ({row['source']}, {row['files']} files): {row['regridding']}; "
+            f"{_number(row['valid_after'], '.0%')} of values valid, mean "
+            f"{_number(row['mean_before'], '.4g')} -> {_number(row['mean_after'], '.4g')} "
+            f"{row['units_after']}. {row['remark']}"
+        )
 
 
 def _number(value: float | None, form: str) -> str:

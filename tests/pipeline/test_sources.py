@@ -124,6 +124,31 @@ def test_steps_of_several_days_average_the_predictors(earth, files, content):
     assert np.allclose(fine["ndvi"].isel(time=1), expected, atol=1e-6)
 
 
+def test_the_past_of_a_predictor_is_made_by_name(earth, files, content):
+    content["predictors"] = ["ndvi", "ndvi_mean_2_days", "sand"]
+    content["build"]["period"] = [str(earth.truth["time"].values[day])[:10] for day in (2, 5)]
+    run = build(files, content)
+    fine = open_cube(run / "fine.zarr")
+    assert fine.sizes["time"] == 4  # the days before the period were read for the mean alone
+    expected = earth.predictors["ndvi"].isel(time=slice(0, 2)).mean("time")
+    assert np.allclose(fine["ndvi_mean_2_days"].isel(time=0), expected, atol=1e-6)
+
+
+def test_composites_are_held_through_their_period(earth, files, content):
+    for day in range(1, 6):
+        stamp = str(earth.truth["time"].values[day])[:10].replace("-", "")
+        (files / f"ndvi_{stamp}.tif").unlink()
+    source = content["build"]["sources"][1]
+    source["hold_days"] = 16
+    source["describe"]["days_per_file"] = 16
+    with pytest.raises(RecipeProblem, match=r"found no period.*expected build\.period"):
+        build(files, content)
+    content["build"]["period"] = [str(earth.truth["time"].values[day])[:10] for day in (0, 5)]
+    fine = open_cube(build(files, content) / "fine.zarr")
+    assert fine.sizes["time"] == 6
+    assert np.allclose(fine["ndvi"].isel(time=5), earth.predictors["ndvi"].isel(time=0), atol=1e-6)
+
+
 def test_a_whole_run_is_judged_at_the_stations(files, content):
     recipe = files / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -62,8 +62,12 @@ class Source(Part):
         Regridding rule by variable, in place of the schema's.
     daily
         Fewest steps that make a day, for sources with several steps a day.
+    clock
+        What a day is: ``utc``, or ``local_solar`` for overpasses.
     hold_days
         Length of a composite's period, through which its value is held.
+    is_linear
+        Go linearly from composite to composite instead of holding.
     """
 
     # product comes after what may define it: fields are checked in this order
@@ -77,7 +81,9 @@ class Source(Part):
     drop: list[str] = []
     rules: dict[str, Rule] = {}
     daily: int | None = Field(default=None, ge=1)
+    clock: Literal["utc", "local_solar"] = "utc"
     hold_days: int | None = Field(default=None, ge=1)
+    is_linear: bool = False
 
     @field_validator("product")
     @classmethod
@@ -166,6 +172,9 @@ class Build(Part):
         First and last day.
     days
         Length of a time step of the target; predictors and stations are averaged over it.
+    decay
+        Factor per day of predictors named ``<variable>_index_<n>_days``; those and
+        ``<variable>_mean_<n>_days`` are made from the days before.
     """
 
     sources: list[Source] = Field(min_length=1)
@@ -176,6 +185,7 @@ class Build(Part):
     region: tuple[float, float, float, float] | None = None
     period: Days | None = None
     days: int = Field(default=1, ge=1)
+    decay: float = Field(default=0.95, gt=0, le=1)
 
     @field_validator("period")
     @classmethod

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,13 @@ from odc.geo.geobox import GeoBox
 from vadose.config import Recipe
 from vadose.config.build import Build, Source, Stations
 from vadose.cubes.alignment import alignment_report
+from vadose.cubes.antecedent import Past, antecedent
 from vadose.cubes.assemble import align_in_time, together, withhold
 from vadose.cubes.quality import apply_quality
 from vadose.cubes.regrid import in_whole_cells
 from vadose.cubes.reproject import reproject
-from vadose.cubes.timeline import hold_to_days, to_daily
-from vadose.errors import CubeProblem, GridProblem
+from vadose.cubes.timeline import hold_to_days, interpolate_to_days, to_daily
+from vadose.errors import CubeProblem, GridProblem, RecipeProblem
 from vadose.grids import Region, coordinates, crop, grid_of, lonlat, named_grid, refined
 from vadose.products import PRODUCTS
 from vadose.products.base import Product, find_files
@@ -28,6 +31,8 @@ from vadose.products.sample import SAMPLE, SAMPLE_PATH
 from vadose.store import sha256
 
 Row = dict[str, Any]
+#: Names of what a variable was over the days before, see `vadose.schema.variable`.
+PAST = re.compile(r"(?P<base>.+)_(?P<kind>mean|index)_(?P<days>[1-9]\d*)_days")
 
 
 def open_cubes(
@@ -105,7 +110,9 @@ def _on_two_grids(
     others = [one for one in build.sources if one.use == "predictor"]
     fine = []
     for count, one in enumerate(others):
-        cube = _opened(one, build, origin, inputs, around)
+        earlier = None if build.period is None else _longer(build.period, recipe.predictors)
+        cube = _opened(one, build, origin, inputs, around, earlier)
+        cube = _with_past(cube, recipe.predictors, build.decay)
         wanted = [str(name) for name in cube.data_vars if name in recipe.predictors]
         placed = reproject(cube[wanted], fine_grid, rules=one.rules, min_valid=build.min_valid)
         rows += _report(cube[wanted], placed)
@@ -125,12 +132,18 @@ def _on_two_grids(
 
 
 def _opened(
-    source: Source, build: Build, origin: Path, inputs: list[Row], region: Region | None
+    source: Source,
+    build: Build,
+    origin: Path,
+    inputs: list[Row],
+    region: Region | None,
+    period: tuple[str, str] | None = None,
 ) -> xr.Dataset:
     """Open one source: our names, chosen variables, doubtful values dropped, days."""
     product = product_of(source)
     paths = source_paths(source, origin)
-    cube = product.open(paths, region, build.period)
+    period = period or build.period
+    cube = product.open(paths, region, period)
     for path in find_files(paths, product.pattern):
         inputs.append(
             {
@@ -154,11 +167,39 @@ def _opened(
             )
         cube = cube[source.variables]
     if source.daily is not None:
-        cube = to_daily(cube, minimum_steps=source.daily)
-    if source.hold_days is not None and build.period is not None:
-        days = xr.date_range(*build.period, freq="D").values
-        cube = hold_to_days(cube, days, period_days=source.hold_days)
+        cube = to_daily(cube, minimum_steps=source.daily, clock=source.clock)
+    if source.hold_days is not None:
+        if period is None:
+            raise RecipeProblem(
+                f"source {source.product}: hold_days",
+                found="no period in the recipe",
+                expected="build.period, the days to hold composites through",
+            )
+        days = xr.date_range(*period, freq="D").values
+        move = interpolate_to_days if source.is_linear else hold_to_days
+        cube = move(cube, days, period_days=source.hold_days)
     return _renamed(cube, source.rename)
+
+
+def _with_past(cube: xr.Dataset, predictors: list[str], decay: float) -> xr.Dataset:
+    """Add the means and indices over the days before that are named among the predictors."""
+    for name in predictors:
+        past = PAST.fullmatch(name)
+        if past is None or name in cube or past["base"] not in cube:
+            continue
+        kind: Past = "index" if past["kind"] == "index" else "mean"
+        share = decay if kind == "index" else None
+        cube = antecedent(cube, past["base"], days=int(past["days"]), kind=kind, decay=share)
+    return cube
+
+
+def _longer(period: tuple[str, str], predictors: list[str]) -> tuple[str, str]:
+    """Begin a period as many days earlier as the predictors look back."""
+    back = max(
+        (int(past["days"]) for name in predictors if (past := PAST.fullmatch(name))), default=0
+    )
+    first = date.fromisoformat(period[0][:10]) - timedelta(days=back)
+    return first.isoformat(), period[1]
 
 
 def _renamed(cube: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
