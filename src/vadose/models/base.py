@@ -127,6 +127,34 @@ def check_column(
     return column
 
 
+def check_training(
+    X: Table, y: Table, weight: Table | None, *, least: int
+) -> tuple[npt.NDArray[np.float32], Column, Column | None]:
+    """Check what a model is to learn from.
+
+    Parameters
+    ----------
+    X, y, weight
+        Features, target and weights of the samples.
+    least
+        Fewest samples.
+
+    Raises
+    ------
+    ModelProblem
+        Values that are not finite, lengths that differ, or too few samples.
+    """
+    table = check_table(X)
+    target = check_column(y, len(table))
+    if weight is not None:
+        weight = check_column(weight, len(table), name="weight", is_weight=True)
+    if len(table) < least:
+        raise ModelProblem(
+            "training data", found=f"{len(table)} samples", expected=f"{least} or more"
+        )
+    return table, target, weight
+
+
 def write_description(
     folder: Path, name: str, description: Mapping[str, Any], *, file: str = "model.json"
 ) -> None:

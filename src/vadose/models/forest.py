@@ -12,8 +12,7 @@ from vadose.errors import ModelProblem
 from vadose.models.base import (
     Column,
     Table,
-    check_column,
-    check_table,
+    check_training,
     read_description,
     write_description,
 )
@@ -85,14 +84,7 @@ class RandomForest:
         """
         from sklearn.ensemble import RandomForestRegressor
 
-        table = check_table(X)
-        y = check_column(y, len(table))
-        if weight is not None:
-            weight = check_column(weight, len(table), name="weight", is_weight=True)
-        if len(table) < 2 * self.leaf:
-            raise ModelProblem(
-                "training data", found=f"{len(table)} samples", expected=f"{2 * self.leaf} or more"
-            )
+        table, y, weight = check_training(X, y, weight, least=2 * self.leaf)
         forest = RandomForestRegressor(
             n_estimators=self.trees,
             min_samples_leaf=self.leaf,
