@@ -38,10 +38,10 @@ format: $(VENV)/.all  ## let ruff write the layout
 	$(BIN)/ruff format .
 
 test: $(VENV)/.all  ## the quick tests, with coverage
-	$(BIN)/python -m pytest -n 2 -m "not slow and not network" --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not network" --cov --cov-report=term
 
 test-slow: $(VENV)/.all  ## all tests that need no network
-	$(BIN)/python -m pytest -n 2 -m "not network"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not network"
 
 docs: $(VENV)/.all  ## check that every example in the docs runs
 	$(BIN)/python -m pytest -n 2 src docs --doctest-glob='*.md'

@@ -82,11 +82,11 @@ KEYS = {
     "titel": ("titel", "Did you mean 'title'?"),
     "build.factr": (
         "build.factr",
-        "one of coarse, days, factor, min_valid.*Did you mean 'factor'?",
+        "one of coarse, days, decay, factor, min_valid.*Did you mean 'factor'?",
     ),
     "build.sources.0.path": (
         "build.sources.0.path",
-        "one of daily, describe, drop.*paths, points, product.*'paths'?",
+        "one of clock, daily, describe, drop.*paths, points, product.*'paths'?",
     ),
     "methods.forest.modle": ("methods.forest.modle", "one of .*kind, model.*Did you mean 'model'?"),
     "methods.smooth.zzzzzz": ("methods.smooth.zzzzzz", "expected one of .*with_position"),

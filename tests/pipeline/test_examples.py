@@ -16,8 +16,8 @@ from vadose.store import open_cube
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SHORT = {
-    "delaware": ("2018-01-08", "2018-01-31"),
-    "yanco": ("2018-08-01", "2019-02-28"),
+    "delaware": ("2018-01-10", "2018-01-23"),
+    "yanco": ("2018-08-01", "2018-11-30"),
 }
 
 

@@ -151,13 +151,13 @@ def _check_range(array: xr.DataArray, row: Variable, where: str) -> None:
             is_outside = is_outside | (abs(array - fill) <= 1e-5 * abs(fill))
     if row.missing is not None:
         is_outside = is_outside & (array != row.missing)
-    wrong = array.where(is_outside)
     found = xr.Dataset(
         {
             "valid": array.notnull().any(),
             "count": is_outside.sum(),
-            "lowest": wrong.min(),
-            "highest": wrong.max(),
+            # infinities for what is right: an empty choice then has no say, and no warning
+            "lowest": array.where(is_outside, np.inf).min(skipna=False),
+            "highest": array.where(is_outside, -np.inf).max(skipna=False),
         }
     ).compute()
     if row.kind == "continuous" and not bool(found["valid"]):
