@@ -18,7 +18,6 @@ from vadose.cubes.alignment import alignment_report
 from vadose.cubes.antecedent import Past, antecedent
 from vadose.cubes.assemble import align_in_time, together, withhold
 from vadose.cubes.quality import apply_quality
-from vadose.cubes.regrid import in_whole_cells
 from vadose.cubes.reproject import reproject
 from vadose.cubes.timeline import hold_to_days, interpolate_to_days, to_daily
 from vadose.errors import CubeProblem, GridProblem, RecipeProblem
@@ -31,6 +30,8 @@ from vadose.products.sample import SAMPLE, SAMPLE_PATH
 from vadose.store import sha256
 
 Row = dict[str, Any]
+#: Side of a chunk of the fine cube: with some days in it, both a map and a series read few chunks.
+SIDE = 512
 #: Names of what a variable was over the days before, see `vadose.schema.variable`.
 PAST = re.compile(r"(?P<base>.+)_(?P<kind>mean|index)_(?P<days>[1-9]\d*)_days")
 
@@ -127,8 +128,12 @@ def _on_two_grids(
             remedy="Name them in a source (variables, rename), or take them off the predictors.",
         )
     target, fine = align_in_time(target, fine, days=build.days)
-    whole = in_whole_cells(together(fine), {"y": build.factor, "x": build.factor})
-    return {"fine": whole, "target": target}, inputs, rows
+    side = max(SIDE // build.factor, 1) * build.factor  # whole coarse cells
+    cube = together(fine)
+    cube = cube.chunk(
+        {dim: size for dim, size in (("time", 8), ("y", side), ("x", side)) if dim in cube.dims}
+    )
+    return {"fine": cube, "target": target}, inputs, rows
 
 
 def _opened(
