@@ -7,18 +7,15 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from vadose.errors import ModelProblem
 from vadose.models.base import (
-    Column,
     Table,
     check_training,
     read_description,
-    write_description,
 )
-from vadose.models.trees import Trees, from_boostings, gains
+from vadose.models.trees import TreeModel, Trees, from_boostings, gains
 
 
-class Boosting:
+class Boosting(TreeModel):
     """Add up many small trees, each correcting those before it.
 
     Parameters
@@ -114,21 +111,10 @@ class Boosting:
         self.importances_ = gains(fitted, table.shape[1])
         return self
 
-    def predict(self, X: Table) -> Column:
-        """Give the sum of the trees."""
-        if not hasattr(self, "trees_"):
-            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
-        return self.trees_.predict(X, workers=self.workers)
-
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``trees.safetensors``."""
-        if not hasattr(self, "trees_"):
-            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
         names = ("trees", "rate", "leaves", "leaf", "features", "shrinkage", "members", "samples")
-        parameters = {name: getattr(self, name) for name in (*names, "seed")}
-        description = {"parameters": parameters, "importances": self.importances_.tolist()}
-        write_description(folder, self.name, description)
-        self.trees_.save(folder / "trees.safetensors")
+        self._write(folder, (*names, "seed"))
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -8,18 +8,15 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from vadose.errors import ModelProblem
 from vadose.models.base import (
-    Column,
     Table,
     check_training,
     read_description,
-    write_description,
 )
-from vadose.models.trees import Trees, from_forest
+from vadose.models.trees import TreeModel, Trees, from_forest
 
 
-class RandomForest:
+class RandomForest(TreeModel):
     """Average many decision trees, each grown on a bootstrap sample.
 
     Parameters
@@ -107,29 +104,11 @@ class RandomForest:
         self.out_of_bag_rmse_ = float(np.sqrt(error @ error / max(len(error), 1)))
         return self
 
-    def predict(self, X: Table) -> Column:
-        """Give the mean of the trees."""
-        if not hasattr(self, "trees_"):
-            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
-        return self.trees_.predict(X, workers=self.workers)
-
     def save(self, folder: Path) -> None:
-        """Write ``model.json``, ``trees.safetensors`` and the importances."""
-        if not hasattr(self, "trees_"):
-            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
-        description = {
-            "parameters": {
-                "trees": self.trees,
-                "leaf": self.leaf,
-                "features": self.features,
-                "samples": self.samples,
-                "seed": self.seed,
-            },
-            "out_of_bag_rmse": self.out_of_bag_rmse_,
-            "importances": self.importances_.tolist(),
-        }
-        write_description(folder, self.name, description)
-        self.trees_.save(folder / "trees.safetensors")
+        """Write ``model.json`` and ``trees.safetensors``."""
+        self._need_fit()
+        names = ("trees", "leaf", "features", "samples", "seed")
+        self._write(folder, names, out_of_bag_rmse=self.out_of_bag_rmse_)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

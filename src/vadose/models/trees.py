@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vadose.errors import ModelProblem
-from vadose.models.base import Column, Table, check_table
+from vadose.models.base import Column, Table, check_table, write_description
 
 #: Rows that one task carries through all trees: small enough to stay in the processor's cache.
 ROWS_PER_TASK = 8192
@@ -250,3 +250,32 @@ def _assemble(
         scale=scale,
         features=features,
     )
+
+
+class TreeModel:
+    """Share what every model made of trees does alike: predict, refuse without a fit, go to disk."""
+
+    name: ClassVar[str]
+    workers: int
+    trees_: Trees
+    importances_: npt.NDArray[np.float64]
+
+    def predict(self, X: Table) -> Column:
+        """Give what the trees together say of each row."""
+        self._need_fit()
+        return self.trees_.predict(X, workers=self.workers)
+
+    def _need_fit(self) -> None:
+        if not hasattr(self, "trees_"):
+            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
+
+    def _write(self, folder: Path, parameters: Sequence[str], **learned: float) -> None:
+        """Write ``model.json`` with parameters, importances and what else was learned, and the trees."""
+        self._need_fit()
+        description = {
+            "parameters": {name: getattr(self, name) for name in parameters},
+            **learned,
+            "importances": self.importances_.tolist(),
+        }
+        write_description(folder, self.name, description)
+        self.trees_.save(folder / "trees.safetensors")
