@@ -1,14 +1,34 @@
 """What every model is: arrays in, arrays out, scikit-learn manners, data on disk.
 
-A model knows no geography. It takes a table ``X`` of dims ``(sample, feature)`` and gives one value per
-row. Whoever calls it removes rows with gaps first: a NaN in ``X`` or ``y`` is an error, not a value.
+A model knows no geography. It takes samples of one `kind`:
+
+============  ==========================================  =============================================
+kind          ``X``                                       what a prediction may depend on
+============  ==========================================  =============================================
+rows          ``(sample, feature)``                       its own row
+sequences     ``(sample, time, feature)``                 the steps of its sample up to its own
+patches       ``(sample, y, x, feature)``                 the cells of its sample
+============  ==========================================  =============================================
+
+``y`` has the shape of ``X`` without the last dimension: one value for every place, of which a place is a
+row, a step or a cell. A last dimension ``output`` may be added to learn several layers together. What
+`predict` gives has the shape of the ``y`` that was learned.
+
+``X`` is complete: a NaN in it is an error, not a value. (A cell of a patch may lie outside of the land or
+the swath: then *all* its features are NaN, and so is its prediction.) In sequences and patches a NaN in
+``y`` says that nothing is known there, and the place counts in no loss.
+
+``groups`` has the shape of ``X`` without the last dimension too. Places that share a number stay together
+whenever a model holds some of them back, to stop early or to weigh members: the blocks of
+`vadose.samples.splits`.
 
 The smallest model that fulfils the protocol::
 
     class Constant:
         name = "constant"
+        kind = "rows"
 
-        def fit(self, X, y, *, weight=None):
+        def fit(self, X, y, *, weight=None, groups=None):
             self.value_ = float(np.average(y, weights=weight))
             return self
 
@@ -24,9 +44,9 @@ The smallest model that fulfils the protocol::
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -35,22 +55,37 @@ from vadose.errors import ModelProblem
 
 #: Version of the layout of model folders; a folder of another version is refused.
 FORMAT = 1
+#: What a sample is.
+Kind = Literal["rows", "sequences", "patches"]
+#: Number of blocks that samples without `groups` are cut into.
+BLOCKS = 10
 Table = npt.NDArray[np.floating]
 Column = npt.NDArray[np.float64]
+Groups = npt.NDArray[np.int64]
+Progress = Callable[[int, int, str], None]
+
+_SHAPES: dict[Kind, tuple[str, ...]] = {
+    "rows": ("sample", "feature"),
+    "sequences": ("sample", "time", "feature"),
+    "patches": ("sample", "y", "x", "feature"),
+}
 
 
 @runtime_checkable
 class Model(Protocol):
-    """Fit a table, predict a column, live on disk as plain data."""
+    """Fit samples, predict a value for each of their places, live on disk as plain data."""
 
     name: ClassVar[str]
+    kind: ClassVar[Kind]
 
-    def fit(self, X: Table, y: Table, *, weight: Table | None = None) -> Self:
-        """Learn from rows ``X`` (sample, feature), target ``y`` (sample,), optional weights."""
+    def fit(
+        self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
+    ) -> Self:
+        """Learn from samples ``X``, target ``y``, optional weights and groups of the places."""
         ...
 
     def predict(self, X: Table) -> Column:
-        """Give one value per row of ``X``, in double precision."""
+        """Give one value per place of ``X`` (and output), in double precision."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -63,58 +98,70 @@ class Model(Protocol):
         ...
 
 
-def check_table(X: Table, *, features: int | None = None) -> npt.NDArray[np.float32]:
-    """Check a table and give it in single precision, row by row in memory.
+def quiet(done: int, total: int, note: str = "") -> None:
+    """Tell nobody of the progress."""
+
+
+def check_table(
+    X: Table, *, features: int | None = None, kind: Kind = "rows"
+) -> npt.NDArray[np.float32]:
+    """Check samples and give them in single precision, place by place in memory.
 
     Raises
     ------
     ModelProblem
-        Not two-dimensional, another number of features than at the fit, or a value that is not finite.
+        Not the dimensions of the kind, another number of features than at the fit, or a value that is
+        not finite.
 
     Examples
     --------
     >>> check_table(np.array([[1.0, 2.0]])).dtype
     dtype('float32')
     """
-    if X.ndim != 2:
-        raise ModelProblem("X", found=f"{X.ndim} dimensions", expected="(sample, feature)")
-    if features is not None and X.shape[1] != features:
+    dims = _SHAPES[kind]
+    if X.ndim != len(dims):
+        raise ModelProblem("X", found=f"{X.ndim} dimensions", expected=f"({', '.join(dims)})")
+    if features is not None and X.shape[-1] != features:
         raise ModelProblem(
             "X",
-            found=f"{X.shape[1]} features",
+            found=f"{X.shape[-1]} features",
             expected=f"{features}, in the order of the fit",
         )
     with np.errstate(over="ignore"):  # what is too large for single precision is refused below
         table = np.ascontiguousarray(X, dtype=np.float32)
-    if not np.isfinite(table).all():
-        column = int(np.flatnonzero(~np.isfinite(table).all(axis=0))[0])
+    is_bad = ~np.isfinite(table)
+    if kind == "patches":
+        is_bad &= ~np.isnan(table).all(axis=-1, keepdims=True)
+    if is_bad.any():
+        column = int(np.flatnonzero(is_bad.any(axis=tuple(range(table.ndim - 1))))[0])
         raise ModelProblem(
             f"X, feature {column}",
-            found=f"{int((~np.isfinite(table)).sum())} values that are not finite",
-            expected="complete rows",
+            found=f"{int(is_bad.sum())} values that are not finite",
+            expected="complete rows" if kind == "rows" else f"complete {kind}",
             remedy="Mask the gaps first.",
         )
     return table
 
 
 def check_column(
-    values: Table, samples: int, *, name: str = "y", is_weight: bool = False
+    values: Table, places: int | tuple[int, ...], *, name: str = "y", is_weight: bool = False
 ) -> Column:
-    """Check a target or weights and give them in double precision.
+    """Check a target or weights that must have no gap, and give them in double precision.
 
     Raises
     ------
     ModelProblem
-        Not one value per sample, a value that is not finite, or a negative weight.
+        Not one value per place, a value that is not finite, or a negative weight.
 
     Examples
     --------
     >>> check_column(np.array([1, 2]), 2)
     array([1., 2.])
     """
+    shape = (places,) if isinstance(places, int) else places
     column = np.asarray(values, dtype=np.float64)
-    if column.shape != (samples,):
-        raise ModelProblem(name, found=f"shape {column.shape}", expected=f"({samples},), as X")
+    if column.shape != shape:
+        raise ModelProblem(name, found=f"shape {column.shape}", expected=f"{shape}, as X")
     if not np.isfinite(column).all():
         raise ModelProblem(
             name,
@@ -127,32 +174,101 @@ def check_column(
     return column
 
 
+def check_target(y: Table, X: Table, *, kind: Kind) -> Column:
+    """Check a target, with or without a dimension for outputs, and give it in double precision.
+
+    Raises
+    ------
+    ModelProblem
+        Another shape than the places of ``X``, a gap in rows, an infinite value, or an output that is
+        nowhere known.
+
+    Examples
+    --------
+    >>> check_target(np.array([[0.2, np.nan]]), np.zeros((1, 2, 3)), kind="sequences")
+    array([[0.2, nan]])
+    """
+    places = X.shape[:-1]
+    shape = np.shape(y)
+    if shape[: len(places)] == places and len(shape) == len(places) + 1 and shape[-1] > 0:
+        places = shape
+    if kind == "rows":
+        return check_column(y, places)
+    target = np.asarray(y, dtype=np.float64)
+    if target.shape != places:
+        raise ModelProblem("y", found=f"shape {target.shape}", expected=f"{places}, as X")
+    if np.isinf(target).any():
+        raise ModelProblem(
+            "y", found=f"{int(np.isinf(target).sum())} infinite values", expected="numbers or NaN"
+        )
+    axes = tuple(range(X.ndim - 1))
+    if target.size and np.isnan(target).all(axis=axes).any():
+        raise ModelProblem("y", found="no known value", expected="something to learn from")
+    return target
+
+
 def check_training(
-    X: Table, y: Table, weight: Table | None, *, least: int
+    X: Table, y: Table, weight: Table | None, *, least: int, kind: Kind = "rows"
 ) -> tuple[npt.NDArray[np.float32], Column, Column | None]:
     """Check what a model is to learn from.
 
     Parameters
     ----------
     X, y, weight
-        Features, target and weights of the samples.
+        Features, target and weights of the places.
     least
-        Fewest samples.
+        Fewest places with a target.
+    kind
+        What a sample is.
 
     Raises
     ------
     ModelProblem
-        Values that are not finite, lengths that differ, or too few samples.
+        Values that are not finite, shapes that differ, or too few places.
     """
-    table = check_table(X)
-    target = check_column(y, len(table))
+    table = check_table(X, kind=kind)
+    target = check_target(y, table, kind=kind)
     if weight is not None:
-        weight = check_column(weight, len(table), name="weight", is_weight=True)
-    if len(table) < least:
-        raise ModelProblem(
-            "training data", found=f"{len(table)} samples", expected=f"{least} or more"
-        )
+        weight = check_column(weight, table.shape[:-1], name="weight", is_weight=True)
+    outputs = target.reshape(*table.shape[:-1], -1)
+    known = int(np.isfinite(outputs).any(axis=-1).sum())
+    if known < least:
+        raise ModelProblem("training data", found=f"{known} samples", expected=f"{least} or more")
     return table, target, weight
+
+
+def check_groups(groups: Groups | None, X: Table) -> Groups:
+    """Check groups; without any, cut the samples into contiguous blocks.
+
+    Neighbours in a table are neighbours in space or time, so that blocks of them are held back
+    together. Where there are fewer than ten samples, the second dimension is cut.
+
+    Raises
+    ------
+    ModelProblem
+        Not one whole number per place.
+
+    Examples
+    --------
+    >>> check_groups(None, np.zeros((20, 3)))[:5]
+    array([0, 0, 1, 1, 2])
+    """
+    places = X.shape[:-1]
+    if groups is None:
+        axis = int(len(X) < BLOCKS and len(places) > 1)
+        length = max(places[axis], 1)
+        block = np.arange(places[axis]) * min(BLOCKS, length) // length
+        shape = [1] * len(places)
+        shape[axis] = places[axis]
+        return np.broadcast_to(block.reshape(shape), places).astype(np.int64)
+    given = np.asarray(groups)
+    if given.shape != places or given.dtype.kind not in "iu":
+        raise ModelProblem(
+            "groups",
+            found=f"shape {given.shape} of {given.dtype}",
+            expected=f"whole numbers of shape {places}, as X",
+        )
+    return given.astype(np.int64)
 
 
 def write_description(

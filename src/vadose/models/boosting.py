@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vadose.models.base import (
+    Groups,
     Table,
     check_training,
     read_description,
@@ -79,7 +80,9 @@ class Boosting(TreeModel):
         self.features, self.shrinkage, self.seed, self.workers = features, shrinkage, seed, workers
         self.members, self.samples = members, samples
 
-    def fit(self, X: Table, y: Table, *, weight: Table | None = None) -> Self:
+    def fit(
+        self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
+    ) -> Self:
         """Grow the trees.
 
         Raises

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from vadose.models.base import (
+    Groups,
     Table,
     check_training,
     read_description,
@@ -71,7 +72,9 @@ class RandomForest(TreeModel):
         self.trees, self.leaf, self.features = trees, leaf, features
         self.samples, self.seed, self.workers = samples, seed, workers
 
-    def fit(self, X: Table, y: Table, *, weight: Table | None = None) -> Self:
+    def fit(
+        self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
+    ) -> Self:
         """Grow the forest.
 
         Raises

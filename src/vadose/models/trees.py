@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vadose.errors import ModelProblem
-from vadose.models.base import Column, Table, check_table, write_description
+from vadose.models.base import Column, Kind, Table, check_table, write_description
 
 #: Rows that one task carries through all trees: small enough to stay in the processor's cache.
 ROWS_PER_TASK = 8192
@@ -256,6 +256,7 @@ class TreeModel:
     """Share what every model made of trees does alike: predict, refuse without a fit, go to disk."""
 
     name: ClassVar[str]
+    kind: ClassVar[Kind] = "rows"
     workers: int
     trees_: Trees
     importances_: npt.NDArray[np.float64]

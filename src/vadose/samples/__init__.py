@@ -1,0 +1,1 @@
+"""Samples: from a cube to the arrays that models learn from, and back."""
