@@ -71,7 +71,7 @@ def test_survives_json_to_the_bit() -> None:
 def test_a_feature_without_a_value_and_another_rule_are_refused() -> None:
     with pytest.raises(ModelProblem, match="feature 1: found no value"):
         Scaling.learn(np.array([[1.0, np.nan], [2.0, np.nan]]))
-    with pytest.raises(UnknownName, match="scaling 'zscor'.*Did you mean 'zscore'"):
+    with pytest.raises(UnknownName, match=r"scaling 'zscor'.*Did you mean 'zscore'"):
         Scaling.learn(TABLE, "zscor")  # type: ignore[arg-type]
 
 
