@@ -11,10 +11,15 @@ from typing import Any
 from vadose.errors import ModelProblem, UnknownName
 from vadose.models.base import Model, read_name
 from vadose.models.boosting import Boosting
+from vadose.models.cnn import CNN
+from vadose.models.dnn import DNN
 from vadose.models.forest import RandomForest
+from vadose.models.lstm import LSTM
 
 #: Every model by name.
-MODELS: dict[str, type[Model]] = {model.name: model for model in (RandomForest, Boosting)}
+MODELS: dict[str, type[Model]] = {
+    model.name: model for model in (RandomForest, Boosting, DNN, CNN, LSTM)
+}
 
 
 def model_class(name: str) -> type[Model]:

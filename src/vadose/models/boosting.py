@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from vadose.models.base import (
-    Groups,
-    Table,
-    check_training,
-    read_description,
-)
+from vadose.models.base import Column, read_description
 from vadose.models.trees import TreeModel, Trees, from_boostings, gains
 
 
@@ -42,8 +38,8 @@ class Boosting(TreeModel):
 
     Attributes
     ----------
-    trees_ : Trees
-        The trees as arrays.
+    trees_ : list of Trees
+        The trees as arrays, for each output.
     importances_ : numpy.ndarray
         Share of each feature in the loss that the splits took away.
 
@@ -80,19 +76,11 @@ class Boosting(TreeModel):
         self.features, self.shrinkage, self.seed, self.workers = features, shrinkage, seed, workers
         self.members, self.samples = members, samples
 
-    def fit(
-        self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
-    ) -> Self:
-        """Grow the trees.
-
-        Raises
-        ------
-        ModelProblem
-            Values that are not finite, or fewer rows than two leaves hold.
-        """
+    def _grow(
+        self, table: npt.NDArray[np.float32], y: Column, weight: Column | None
+    ) -> tuple[Trees, Column]:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        table, y, weight = check_training(X, y, weight, least=2 * self.leaf)
         rng = np.random.default_rng(self.seed)
         size = max(2 * self.leaf, round(self.samples * len(table)))
         fitted = []
@@ -110,9 +98,7 @@ class Boosting(TreeModel):
             )
             shares = None if weight is None else weight[rows]
             fitted.append(boosting.fit(table[rows], y[rows], sample_weight=shares))
-        self.trees_ = from_boostings(fitted, table.shape[1])
-        self.importances_ = gains(fitted, table.shape[1])
-        return self
+        return from_boostings(fitted, table.shape[1]), gains(fitted, table.shape[1])
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``trees.safetensors``."""
@@ -123,7 +109,4 @@ class Boosting(TreeModel):
     def load(cls, folder: Path) -> Self:
         """Read a saved model."""
         description = read_description(folder, cls.name)
-        boosting = cls(**description["parameters"])
-        boosting.importances_ = np.asarray(description["importances"])
-        boosting.trees_ = Trees.load(Path(folder) / "trees.safetensors")
-        return boosting
+        return cls(**description["parameters"])._read(folder, description)

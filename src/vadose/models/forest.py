@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from vadose.models.base import (
-    Groups,
-    Table,
-    check_training,
-    read_description,
-)
+from vadose.models.base import Column, Groups, Table, read_description
 from vadose.models.trees import TreeModel, Trees, from_forest
 
 
@@ -37,12 +33,12 @@ class RandomForest(TreeModel):
 
     Attributes
     ----------
-    trees_ : Trees
-        The forest as arrays.
+    trees_ : list of Trees
+        The forest as arrays, for each output.
     importances_ : numpy.ndarray
         Impurity importance of each feature, adding up to one.
-    out_of_bag_rmse_ : float
-        Error on the rows that a tree has not seen, in units of the target.
+    out_of_bag_rmse_ : list of float
+        Error on the rows that a tree has not seen, in units of the target, for each output.
 
     References
     ----------
@@ -75,16 +71,21 @@ class RandomForest(TreeModel):
     def fit(
         self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
     ) -> Self:
-        """Grow the forest.
+        """Grow the forest; `groups` play no part.
 
         Raises
         ------
         ModelProblem
             Values that are not finite, or fewer rows than two leaves hold.
         """
+        self.out_of_bag_rmse_: list[float] = []
+        return super().fit(X, y, weight=weight, groups=groups)
+
+    def _grow(
+        self, table: npt.NDArray[np.float32], y: Column, weight: Column | None
+    ) -> tuple[Trees, Column]:
         from sklearn.ensemble import RandomForestRegressor
 
-        table, y, weight = check_training(X, y, weight, least=2 * self.leaf)
         forest = RandomForestRegressor(
             n_estimators=self.trees,
             min_samples_leaf=self.leaf,
@@ -98,14 +99,12 @@ class RandomForest(TreeModel):
             # with few trees some rows are in every bag; they are left out of the error below
             warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
             forest.fit(table, y, sample_weight=weight)
-        self.trees_ = from_forest(forest.estimators_, table.shape[1])
-        self.importances_ = forest.feature_importances_
         in_bags = np.zeros(len(table), dtype=int)
         for rows in forest.estimators_samples_:
             in_bags[np.unique(rows)] += 1
         error = (forest.oob_prediction_ - y)[in_bags < self.trees]
-        self.out_of_bag_rmse_ = float(np.sqrt(error @ error / max(len(error), 1)))
-        return self
+        self.out_of_bag_rmse_.append(float(np.sqrt(error @ error / max(len(error), 1))))
+        return from_forest(forest.estimators_, table.shape[1]), forest.feature_importances_
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``trees.safetensors``."""
@@ -118,7 +117,5 @@ class RandomForest(TreeModel):
         """Read a saved forest."""
         description = read_description(folder, cls.name)
         forest = cls(**description["parameters"])
-        forest.trees_ = Trees.load(Path(folder) / "trees.safetensors")
-        forest.importances_ = np.asarray(description["importances"])
-        forest.out_of_bag_rmse_ = float(description["out_of_bag_rmse"])
-        return forest
+        forest.out_of_bag_rmse_ = [float(one) for one in description["out_of_bag_rmse"]]
+        return forest._read(folder, description)

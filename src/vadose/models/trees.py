@@ -7,17 +7,26 @@ threads and chunks give the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vadose.errors import ModelProblem
-from vadose.models.base import Column, Kind, Table, check_table, write_description
+from vadose.models.base import (
+    Column,
+    Groups,
+    Kind,
+    Table,
+    check_table,
+    check_training,
+    write_description,
+)
 
 #: Rows that one task carries through all trees: small enough to stay in the processor's cache.
 ROWS_PER_TASK = 8192
@@ -252,31 +261,75 @@ def _assemble(
     )
 
 
-class TreeModel:
-    """Share what every model made of trees does alike: predict, refuse without a fit, go to disk."""
+class TreeModel(ABC):
+    """Share what every model made of trees does alike: one set of trees per output, and files for them."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = "rows"
+    leaf: int
     workers: int
-    trees_: Trees
+    trees_: list[Trees]
     importances_: npt.NDArray[np.float64]
+
+    @abstractmethod
+    def _grow(
+        self, table: npt.NDArray[np.float32], y: Column, weight: Column | None
+    ) -> tuple[Trees, Column]:
+        """Give trees for one output, and the share of each feature in what they explain."""
+
+    def fit(
+        self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
+    ) -> Self:
+        """Grow the trees; `groups` play no part.
+
+        Raises
+        ------
+        ModelProblem
+            Values that are not finite, or fewer rows than two leaves hold.
+        """
+        table, target, weight = check_training(X, y, weight, least=2 * self.leaf)
+        self.outputs_ = None if target.ndim == 1 else int(target.shape[1])
+        grown = [
+            self._grow(table, np.ascontiguousarray(column), weight)
+            for column in target.reshape(len(table), -1).T
+        ]
+        self.trees_ = [trees for trees, _ in grown]
+        self.importances_ = np.mean([shares for _, shares in grown], axis=0)
+        return self
 
     def predict(self, X: Table) -> Column:
         """Give what the trees together say of each row."""
         self._need_fit()
-        return self.trees_.predict(X, workers=self.workers)
+        columns = [trees.predict(X, workers=self.workers) for trees in self.trees_]
+        return columns[0] if self.outputs_ is None else np.stack(columns, axis=-1)
 
     def _need_fit(self) -> None:
         if not hasattr(self, "trees_"):
             raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
 
-    def _write(self, folder: Path, parameters: Sequence[str], **learned: float) -> None:
+    def _write(self, folder: Path, parameters: Sequence[str], **learned: Any) -> None:
         """Write ``model.json`` with parameters, importances and what else was learned, and the trees."""
         self._need_fit()
         description = {
             "parameters": {name: getattr(self, name) for name in parameters},
             **learned,
+            "outputs": self.outputs_,
             "importances": self.importances_.tolist(),
         }
         write_description(folder, self.name, description)
-        self.trees_.save(folder / "trees.safetensors")
+        for output, trees in enumerate(self.trees_):
+            trees.save(folder / _file_of(output))
+
+    def _read(self, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Take up what `_write` wrote."""
+        outputs = description["outputs"]
+        self.outputs_ = None if outputs is None else int(outputs)
+        self.importances_ = np.asarray(description["importances"])
+        self.trees_ = [
+            Trees.load(Path(folder) / _file_of(output)) for output in range(self.outputs_ or 1)
+        ]
+        return self
+
+
+def _file_of(output: int) -> str:
+    return "trees.safetensors" if output == 0 else f"trees_{output}.safetensors"

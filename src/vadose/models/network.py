@@ -1,0 +1,327 @@
+"""What every network does alike: scale, hold blocks back to stop by, train, predict, go to disk.
+
+A network of `vadose.models` says which module it is made of; the rest is here. Nothing of torch is imported
+before it is needed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vadose.errors import MissingExtra, ModelProblem
+from vadose.models.base import (
+    Column,
+    Groups,
+    Kind,
+    Progress,
+    Table,
+    check_groups,
+    check_table,
+    check_training,
+    quiet,
+    read_description,
+    write_description,
+)
+from vadose.samples.scaling import Rule, Scaling
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vadose.models.training import Data, History, Plan
+
+#: Samples predicted at once. A block is always filled up to this size, so that every sample goes through
+#: the same arithmetic, and gives the same bits, whatever stands beside it.
+PREDICTED_AT_ONCE: dict[Kind, int] = {"rows": 4096, "sequences": 128, "patches": 1}
+#: Share of the groups that is held back to stop by.
+HELD_BACK = 0.15
+#: Fewest places to learn from.
+LEAST = 10
+
+
+class Network(ABC):
+    """Train one or more networks that differ in their seed only, and average what they say.
+
+    Parameters
+    ----------
+    members
+        Networks to average.
+    epochs, batch, rate, decay, patience
+        See `vadose.models.training.Plan`.
+    seed
+        Same seed, same weights.
+
+    Attributes
+    ----------
+    modules_ : list of torch.nn.Module
+        The trained networks.
+    histories_ : list of vadose.models.training.History
+        Their losses.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind] = "rows"
+    scaling: ClassVar[Rule] = "zscore"
+
+    #: Told after each epoch; set by whoever wants to know.
+    progress: Progress = staticmethod(quiet)
+    #: Folder for checkpoints; set by whoever wants to resume.
+    checkpoint: Path | None = None
+
+    modules_: list[nn.Module]
+    histories_: list[History]
+
+    def __init__(
+        self,
+        *,
+        members: int,
+        epochs: int,
+        batch: int,
+        rate: float,
+        decay: float,
+        patience: int,
+        seed: int,
+    ) -> None:
+        self.members, self.epochs, self.batch, self.rate = members, epochs, batch, rate
+        self.decay, self.patience, self.seed = decay, patience, seed
+
+    @abstractmethod
+    def _module(self, features: int, outputs: int) -> nn.Module:
+        """Make the network, not trained yet."""
+
+    def fit(
+        self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
+    ) -> Self:
+        """Train.
+
+        Raises
+        ------
+        ModelProblem
+            Samples that do not suit, or a loss that is not finite.
+        MissingExtra
+            Without torch.
+        """
+        table, target, weight = check_training(X, y, weight, least=LEAST, kind=self.kind)
+        need_torch()
+        from vadose.models.training import seeded
+
+        places = target.ndim == table.ndim - 1
+        self.outputs_ = None if places else int(target.shape[-1])
+        self.features_ = int(table.shape[-1])
+        target = target.reshape(*table.shape[:-1], -1)
+        share = np.ones(table.shape[:-1]) if weight is None else weight
+        is_held: npt.NDArray[np.bool_] = self._held_back(check_groups(groups, table), target)
+        learned = np.where(is_held[..., None], np.nan, target)
+        is_used = np.isfinite(learned).any(axis=-1, keepdims=True)
+        self.scaling_ = Scaling.learn(np.where(is_used, table, np.nan), self.scaling)
+        self.target_scaling_ = Scaling.learn(learned, "zscore", weight=share)
+        training = self._data(table, learned, share)
+        held = np.where(is_held[..., None], target, np.nan)
+        validation = self._data(table, held, share) if is_held.any() else None
+        self.modules_, self.histories_ = [], []
+        for member in range(self.members):
+            with seeded(self.seed, member, 1):
+                module = self._module(self.features_, target.shape[-1])
+            self.histories_.append(self._train(module, training, validation, member))
+            self.modules_.append(module)
+        return self
+
+    def _train(
+        self, module: nn.Module, training: Data, validation: Data | None, member: int
+    ) -> History:
+        from vadose.models.training import train
+
+        def tell(done: int, total: int, note: str = "") -> None:
+            prefix = f"member {member + 1} of {self.members}, " if self.members > 1 else ""
+            self.progress(member * total + done, self.members * total, prefix + note)
+
+        folder = None if self.checkpoint is None else self.checkpoint / f"member_{member}"
+        return train(
+            module, training, validation, self._plan(member), checkpoint=folder, progress=tell
+        )
+
+    def _plan(self, member: int) -> Plan:
+        from vadose.models.training import Plan
+
+        return Plan(
+            epochs=self.epochs,
+            batch=self.batch,
+            rate=self.rate,
+            decay=self.decay,
+            patience=self.patience,
+            seed=self.seed + 1000 * member,
+        )
+
+    def _held_back(self, groups: Groups, target: Column) -> npt.NDArray[np.bool_]:
+        """Choose whole groups to stop by: about a seventh of them, never all that is known."""
+        is_known = np.isfinite(target).any(axis=-1)
+        names = np.unique(groups[is_known])
+        if self.patience == 0 or len(names) < 2:
+            return np.zeros(groups.shape, dtype=bool)
+        count = min(max(1, round(HELD_BACK * len(names))), len(names) - 1)
+        chosen = np.random.default_rng(self.seed).choice(names, count, replace=False)
+        return np.asarray(np.isin(groups, chosen) & is_known)
+
+    def _data(self, table: Table, target: Column, share: Column) -> Data:
+        """Scale samples, and leave out those in which nothing is known."""
+        import torch
+
+        from vadose.models.training import Data
+
+        inner = tuple(range(1, target.ndim))
+        rows = np.flatnonzero(np.isfinite(target).any(axis=inner))
+        scaled = self.target_scaling_.apply(target[rows]).astype(np.float32)
+        return Data(
+            torch.from_numpy(self._scaled(table[rows])),
+            torch.from_numpy(scaled),
+            torch.from_numpy(share[rows, ..., None].astype(np.float32)),
+        )
+
+    def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scale features; in patches a last one tells which cells there are, and the others become 0."""
+        scaled = np.asarray(self.scaling_.apply(table))
+        if self.kind != "patches":
+            return scaled
+        is_there = np.isfinite(table).all(axis=-1, keepdims=True)
+        return np.concatenate([np.where(is_there, scaled, 0.0), is_there], axis=-1).astype("f4")
+
+    def predict(self, X: Table) -> Column:
+        """Give the mean of the members at every place, in units of the target.
+
+        Raises
+        ------
+        ModelProblem
+            Without a fit, or for samples that do not suit it.
+        """
+        self._need_fit()
+        table = check_table(X, features=self.features_, kind=self.kind)
+        total = np.zeros((*table.shape[:-1], self.outputs_ or 1))
+        for module in self.modules_:
+            for rows, values in self._blocks(module, table):
+                total[rows] += values
+        values = self.target_scaling_.undo(total / len(self.modules_))
+        if self.kind == "patches":
+            values[np.isnan(table).all(axis=-1)] = np.nan
+        return values[..., 0] if self.outputs_ is None else values
+
+    def _blocks(self, module: nn.Module, table: Table) -> Iterator[tuple[slice, Table]]:
+        import torch
+
+        from vadose.models.training import device
+
+        where = device()
+        module.to(where)
+        module.eval()
+        size = PREDICTED_AT_ONCE[self.kind]
+        for start in range(0, len(table), size):
+            part = self._scaled(table[start : start + size])
+            filled = np.zeros((size, *part.shape[1:]), dtype=np.float32)
+            filled[: len(part)] = part
+            with (
+                torch.inference_mode(),
+                torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"),
+            ):
+                values = module(torch.from_numpy(filled).to(where)).float().cpu().numpy()
+            yield slice(start, start + len(part)), values[: len(part)]
+
+    def _need_fit(self) -> None:
+        if not hasattr(self, "modules_"):
+            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and ``weights.safetensors``."""
+        from dataclasses import asdict
+
+        self._need_fit()
+        from safetensors.torch import save_file
+
+        description = {
+            "parameters": {
+                key: getattr(self, key) for key in inspect.signature(type(self)).parameters
+            },
+            "features": self.features_,
+            "outputs": self.outputs_,
+            "scaling": self.scaling_.describe(),
+            "target_scaling": self.target_scaling_.describe(),
+            "histories": [asdict(one) for one in self.histories_],
+        }
+        write_description(folder, self.name, description)
+        tensors = {
+            f"{number}.{name}": one.detach().cpu().contiguous()
+            for number, module in enumerate(self.modules_)
+            for name, one in module.state_dict().items()
+        }
+        save_file(tensors, folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a saved network.
+
+        Raises
+        ------
+        ModelProblem
+            A missing or damaged file, a missing scaling, or weights that do not suit the description.
+        MissingExtra
+            Without torch.
+        """
+        description = read_description(folder, cls.name)
+        network = cls(**description["parameters"])
+        need_torch()
+        from vadose.models.training import History
+
+        outputs = description["outputs"]
+        network.outputs_ = None if outputs is None else int(outputs)
+        network.features_ = int(description["features"])
+        network.scaling_ = Scaling.read(
+            description.get("scaling"), features=network.features_, of=str(folder)
+        )
+        network.target_scaling_ = Scaling.read(
+            description.get("target_scaling"), features=outputs or 1, of=str(folder)
+        )
+        network.histories_ = [History(**one) for one in description["histories"]]
+        network.modules_ = network._read_modules(Path(folder) / "weights.safetensors")
+        return network
+
+    def _read_modules(self, path: Path) -> list[nn.Module]:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        modules = []
+        try:
+            tensors = load_file(path)
+            for number in range(self.members):
+                module = self._module(self.features_, self.outputs_ or 1)
+                own = f"{number}."
+                weights = {
+                    name.removeprefix(own): one
+                    for name, one in tensors.items()
+                    if name.startswith(own)
+                }
+                module.load_state_dict(weights)
+                modules.append(module.eval())
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise ModelProblem(
+                path,
+                found=f"no weights that suit ({str(error).splitlines()[0]})",
+                expected="a saved model",
+            ) from error
+        return modules
+
+
+def need_torch() -> None:
+    """Insist that torch is installed.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", extra="torch")
