@@ -1,0 +1,130 @@
+"""What all networks do alike: scaling, blocks held back, members, and files that must suit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vadose.errors import MissingExtra, ModelProblem
+from vadose.models import load_model
+from vadose.models import network as network_module
+from vadose.models.dnn import DNN
+from vadose.models.lstm import LSTM
+
+
+def table(samples: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    X = np.random.default_rng(seed).normal(280.0, [5.0, 0.1, 30.0], (samples, 3))
+    return X, 0.2 + 0.01 * (X[:, 0] - 280.0)
+
+
+def quick(**settings: Any) -> DNN:
+    return DNN(**{"width": 8, "depth": 1, "epochs": 5, "patience": 0, "dropout": 0.0, **settings})
+
+
+def test_the_size_and_unit_of_a_feature_play_no_part() -> None:
+    X, y = table()
+    plain = quick().fit(X, y).predict(X)
+    scaled = quick().fit(X * 1000.0 - 5.0, y).predict(X * 1000.0 - 5.0)
+    np.testing.assert_allclose(scaled, plain, atol=2e-3)
+
+
+def test_scaling_is_learned_on_what_is_trained_on() -> None:
+    X, y = table()
+    groups = np.repeat(np.arange(10), 40)
+    X[groups == 3] += 1000.0
+    shifts = set()
+    for seed in range(12):
+        fitted = quick(patience=3, epochs=1, seed=seed).fit(X, y, groups=groups)
+        shifts.add(bool(fitted.scaling_.shift[0] < 300.0))
+        assert len(fitted.histories_[0].validation) == 1
+    assert shifts == {True, False}, "block 3 was held back by some seeds and trained on by others"
+
+
+def test_whole_groups_are_held_back() -> None:
+    _, y = table()
+    groups = np.arange(400) % 20
+    held = quick(patience=3)._held_back(groups, y[:, None])
+    assert {int(group) for group in groups[held]}.isdisjoint(set(groups[~held].tolist()))
+    assert len(set(groups[held].tolist())) == 3
+    assert not quick(patience=3)._held_back(np.zeros(400, dtype=int), y[:, None]).any()
+    assert not quick(patience=0)._held_back(groups, y[:, None]).any()
+
+
+def test_members_differ_and_are_averaged() -> None:
+    X, y = table()
+    both = quick(members=2).fit(X, y)
+    first, second = both.modules_
+    values = both.predict(X)
+    both.members, both.modules_ = 1, [first]
+    one = both.predict(X)
+    both.modules_ = [second]
+    other = both.predict(X)
+    assert not np.array_equal(one, other)
+    np.testing.assert_allclose(values, (one + other) / 2, rtol=1e-6)
+    assert np.array_equal(one, quick().fit(X, y).predict(X))
+
+
+def test_progress_counts_over_the_members() -> None:
+    told: list[tuple[int, int, str]] = []
+    network = quick(members=2, epochs=3)
+    network.progress = lambda *step: told.append(step)
+    network.fit(*table())
+    assert [one[:2] for one in told] == [(done, 6) for done in range(1, 7)]
+    assert told[-1][2].startswith("member 2 of 2, loss ")
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    quick().fit(*table()).save(tmp_path)
+    return tmp_path
+
+
+def change(folder: Path, **keys: Any) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
+
+
+@pytest.mark.parametrize("key", ["scaling", "target_scaling"])
+def test_a_missing_scaling_is_refused(saved: Path, key: str) -> None:
+    change(saved, **{key: None})
+    with pytest.raises(ModelProblem, match=r"found no scaling, expected shift and width of .*Fit"):
+        load_model(saved)
+
+
+def test_weights_that_do_not_suit_the_description_are_refused(saved: Path) -> None:
+    parameters = json.loads((saved / "model.json").read_text())["parameters"]
+    for other in ({"width": 9}, {"members": 2}, {"depth": 2}):
+        change(saved, parameters={**parameters, **other})
+        with pytest.raises(ModelProblem, match=r"weights.safetensors: found no weights that suit"):
+            load_model(saved)
+
+
+def test_a_scaling_of_other_features_is_refused(saved: Path) -> None:
+    change(saved, features=4)
+    with pytest.raises(ModelProblem, match="a scaling that does not suit"):
+        load_model(saved)
+
+
+def test_a_gap_in_a_series_is_not_a_value() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((20, 15, 2))
+    y = X[..., 0].copy()
+    y[:, ::2] = np.nan
+    network = LSTM(hidden=4, epochs=2, patience=0).fit(X, y)
+    assert np.isfinite(network.predict(X)).all()
+    other = np.where(np.isnan(y), np.nan, y)
+    assert np.array_equal(
+        LSTM(hidden=4, epochs=2, patience=0).fit(X, other).predict(X), network.predict(X)
+    )
+
+
+def test_without_torch_one_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"vadose\[torch\]"):
+        quick().fit(*table())
+    with pytest.raises(MissingExtra):
+        network_module.need_torch()
