@@ -54,7 +54,8 @@ def cubic_at(array: xr.DataArray, columns: npt.ArrayLike, rows: npt.ArrayLike) -
     """
     _check(array)
     values = array.values.astype("f8")
-    column, row = (np.atleast_1d(np.asarray(one, "f8")) for one in (columns, rows))
+    # on the line between two centres rounding would choose which 16 cells are seen
+    column, row = (np.round(np.atleast_1d(np.asarray(one, "f8")), 9) for one in (columns, rows))
     height, width = values.shape
     is_inside = (row >= 0.0) & (row <= height) & (column >= 0.0) & (column <= width)
     column, row = np.where(is_inside, column, 0.5), np.where(is_inside, row, 0.5)
