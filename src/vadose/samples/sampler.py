@@ -115,8 +115,8 @@ class Sampler(ABC):
         cube, targets, where, groups, weight
             As in `take`.
         places
-            Most places in a batch; more only where a single sample or row of tiles has more. Those of a
-            lazy cube are read 256 MB at a time.
+            Most places in a batch; more only where one row of the map, row of tiles or cell with its
+            windows has more. A lazy cube is read up to 256 MB at a time.
 
         Raises
         ------
