@@ -20,6 +20,7 @@ FEATURES = 4
 QUICK: dict[str, dict[str, Any]] = {
     "random_forest": {"trees": 15},
     "boosting": {"trees": 15},
+    "bpnn": {"hidden": "4", "epochs": 3, "patience": 0},
     "dnn": {"width": 16, "depth": 2, "epochs": 12, "batch": 64, "patience": 0},
     "cnn": {"channels": 8, "blocks": 2, "epochs": 12, "batch": 8, "patience": 0},
     "lstm": {"hidden": 16, "epochs": 20, "batch": 8, "rate": 0.01, "patience": 0},

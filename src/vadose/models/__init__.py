@@ -11,6 +11,7 @@ from typing import Any
 from vadose.errors import ModelProblem, UnknownName
 from vadose.models.base import Model, read_name
 from vadose.models.boosting import Boosting
+from vadose.models.bpnn import BPNN
 from vadose.models.cnn import CNN
 from vadose.models.dnn import DNN
 from vadose.models.forest import RandomForest
@@ -18,7 +19,7 @@ from vadose.models.lstm import LSTM
 
 #: Every model by name.
 MODELS: dict[str, type[Model]] = {
-    model.name: model for model in (RandomForest, Boosting, DNN, CNN, LSTM)
+    model.name: model for model in (RandomForest, Boosting, BPNN, DNN, CNN, LSTM)
 }
 
 
