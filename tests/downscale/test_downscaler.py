@@ -19,7 +19,7 @@ from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Closed
 from vadose.downscale.downscaler import Direct, Residual, load_downscaler
 from vadose.errors import CubeProblem, GridProblem, ModelProblem
-from vadose.models import RandomForest
+from vadose.models import RandomForest, new_model
 from vadose.schema import ORIGIN, check_cube
 
 FACTOR = 2
@@ -120,7 +120,80 @@ def test_progress_is_told(study: Study) -> None:
         downscaler.fit(study.coarse)
         told.clear()
         downscaler.predict(study.fine, study.coarse)
-        assert told == [(1, 2), (2, 2)]
+        total = told[-1][1]
+        assert told[-1] == (total, total)
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+# --- every kind of model ---
+
+SMALL: dict[str, dict[str, Any]] = {
+    "dnn": {"width": 32, "depth": 2, "epochs": 30, "batch": 64},
+    "lstm": {"hidden": 16, "epochs": 40, "rate": 0.01},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", SMALL)
+def test_models_of_every_kind_downscale(kind: str, name: str, study: Study, tmp_path: Path) -> None:
+    model = new_model(name, seed=0, **SMALL[name])
+    downscaler: Direct | Residual = (
+        Direct(model, PREDICTORS)
+        if kind == "direct"
+        else Residual(model, PREDICTORS, factor=FACTOR)
+    )
+    coarse = study.coarse.copy(deep=True)
+    coarse["soil_moisture"][1, 3:6, 4] = np.nan
+    product = downscaler.fit(coarse).predict(study.fine, study.coarse)
+    assert product["soil_moisture"].notnull().all()
+    spread = float(study.truth.std())
+    assert error(product, study) < 0.8 * spread
+    downscaler.save(tmp_path)
+    assert load_downscaler(tmp_path).predict(study.fine, study.coarse).identical(product)
+
+
+def test_a_series_with_a_gap_is_dropped_or_held(study: Study) -> None:
+    fine = study.fine.copy(deep=True)
+    fine["ndvi"][1, 20, 21] = np.nan
+    lost = {}
+    for gaps in ("drop", "hold"):
+        lstm = new_model("lstm", seed=0, hidden=4, epochs=2)
+        direct = Direct(lstm, PREDICTORS, gaps=gaps).fit(study.coarse)
+        product = direct.predict(fine, study.coarse)["soil_moisture"]
+        lost[gaps] = np.argwhere(product.isnull().values).tolist()
+    assert lost == {"drop": [[0, 20, 21], [1, 20, 21]], "hold": [[1, 20, 21]]}
+
+
+def test_two_layers_are_learned_together(tmp_path: Path) -> None:
+    world = vadose.synthetic.world(size=32, days=6, factor=FACTOR, seed=0)
+    deep = "root_zone_soil_moisture"
+    cube = world.predictors.assign({name: world.truth[name] for name in ("soil_moisture", deep)})
+    cubes = withhold(cube, target="soil_moisture", predictors=[*PREDICTORS, deep], factor=FACTOR)
+    direct = Direct(RandomForest(trees=15), PREDICTORS, also=[deep]).fit(cubes["coarse"])
+    product = direct.predict(cubes["fine"][PREDICTORS], cubes["coarse"])
+    assert set(product) == {"soil_moisture", deep, "origin"}
+    assert check_cube(product) is product
+    for name in ("soil_moisture", deep):
+        alone = Direct(RandomForest(trees=15), PREDICTORS, target=name).fit(cubes["coarse"])
+        field = alone.predict(cubes["fine"], cubes["coarse"])[name]
+        assert np.array_equal(field, product[name])
+        assert field.attrs["depth_to"] == product[name].attrs["depth_to"]
+    direct.save(tmp_path)
+    again = load_downscaler(tmp_path).predict(cubes["fine"][PREDICTORS], cubes["coarse"])
+    assert again.identical(product)
+
+
+def test_a_day_or_a_map_without_predictors_is_all_gap(study: Study) -> None:
+    fine = study.fine.copy(deep=True)
+    fine["ndvi"][0] = np.nan
+    direct = new("direct").fit(study.coarse)
+    product = direct.predict(fine, study.coarse)["soil_moisture"]
+    assert product[0].isnull().all()
+    assert product[1].notnull().all()
+    fine["sand"][:] = np.nan
+    product = direct.predict(fine, study.coarse)["soil_moisture"]
+    assert product.isnull().all()
+    assert product.shape == (2, 32, 32)
 
 
 # --- the same bits ---

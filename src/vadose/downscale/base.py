@@ -6,15 +6,21 @@ the coarse field of the same days. A wrapper (closure, blending) has the same tw
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from vadose.errors import CubeProblem, NoOverlap
+from vadose.errors import CubeProblem, ModelProblem, NoOverlap
 from vadose.grids import grid_of, nesting, snapped
+from vadose.models.base import Model, write_description
 from vadose.schema import ORIGIN, VARIABLES, check_cube
+
+#: Told after each finished step: steps done, steps in all, and perhaps a word on how it goes.
+Progress = Callable[..., None]
 
 
 class Downscaler(Protocol):
@@ -116,3 +122,48 @@ def is_predictable(fine: xr.Dataset, predictors: list[str]) -> xr.DataArray:
     for name in predictors:
         mask = mask & fine[name].notnull()
     return mask
+
+
+def quiet(done: int, total: int, note: str = "") -> None:
+    """Tell nobody of the progress."""
+
+
+class Learner(Protocol):
+    """What downscalers with a model have in common, for their files."""
+
+    model: Model
+    predictors: list[str]
+    target: str
+    feature_names_: tuple[str, ...]
+
+
+def check_features(learned: Sequence[str], found: Sequence[str]) -> None:
+    """Insist on the features of the fit in their order: a model knows columns by their place alone."""
+    if tuple(learned) != tuple(found):
+        raise ModelProblem(
+            "downscaler",
+            found=f"features {', '.join(found)}",
+            expected=f"those of the fit in their order, {', '.join(learned)}",
+            remedy="Fit it again with this version of vadose.",
+        )
+
+
+def save_downscaler(folder: Path, kind: str, downscaler: Learner, settings: dict[str, Any]) -> None:
+    """Write a description of a fitted downscaler and its model's own files.
+
+    Raises
+    ------
+    ModelProblem
+        Without a fit.
+    """
+    if not hasattr(downscaler, "feature_names_"):
+        raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
+    description = {
+        "predictors": downscaler.predictors,
+        "target": downscaler.target,
+        "features": list(downscaler.feature_names_),
+        "settings": settings,
+    }
+    write_description(folder, kind, description, file="downscaler.json")
+    (folder / "model").mkdir()
+    downscaler.model.save(folder / "model")
