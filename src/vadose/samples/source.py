@@ -250,8 +250,6 @@ def _joined(first: Box, second: Box) -> Box | None:
     if len(differing) != 1:
         return None
     axis = differing[0]
-    if not first[axis].start <= second[axis].start <= first[axis].stop:
-        return None
     edges = list(first)
     edges[axis] = slice(first[axis].start, second[axis].stop)
     return edges[0], edges[1], edges[2]

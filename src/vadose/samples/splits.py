@@ -264,8 +264,8 @@ def random(
         day = np.unique(_stamps(cube).astype("datetime64[D]"), return_inverse=True)[1]
     shape = int(day.max()) + 1, coords["y"].size, coords["x"].size
     total = int(np.prod(shape))
-    edges = np.round(np.cumsum(shares)[:2] * total)
-    part = np.searchsorted(edges, np.arange(total), side="right").astype(np.int8)
+    edges = np.round(np.cumsum(shares)[:2] * total).astype(np.int64)
+    part = np.repeat(np.arange(3, dtype=np.int8), np.diff([0, *edges, total]))
     generator = np.random.default_rng(rng)
     generator.shuffle(part)
     part = part.reshape(shape)[day]
