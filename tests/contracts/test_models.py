@@ -23,6 +23,17 @@ QUICK: dict[str, dict[str, Any]] = {
     "bpnn": {"hidden": "4", "epochs": 3, "patience": 0},
     "dnn": {"width": 16, "depth": 2, "epochs": 12, "batch": 64, "patience": 0},
     "cnn": {"channels": 8, "blocks": 2, "epochs": 12, "batch": 8, "patience": 0},
+    "cnn_gru": {
+        "length": 3,
+        "hidden": 16,
+        "channels": 16,
+        "layers": 2,
+        "epochs": 20,
+        "batch": 8,
+        "rate": 0.01,
+        "patience": 0,
+    },
+    "resnet": {"channels": 16, "blocks": 1, "epochs": 20, "batch": 4, "rate": 0.01, "patience": 0},
     "lstm": {"hidden": 16, "epochs": 20, "batch": 8, "rate": 0.01, "patience": 0},
 }
 #: Places of a sample of each kind.

@@ -177,6 +177,8 @@ def check_column(
 def check_target(y: Table, X: Table, *, kind: Kind) -> Column:
     """Check a target, with or without a dimension for outputs, and give it in double precision.
 
+    In a cell that lies outside nothing is known, whatever ``y`` says.
+
     Raises
     ------
     ModelProblem
@@ -201,6 +203,11 @@ def check_target(y: Table, X: Table, *, kind: Kind) -> Column:
         raise ModelProblem(
             "y", found=f"{int(np.isinf(target).sum())} infinite values", expected="numbers or NaN"
         )
+    if kind == "patches":
+        is_outside = (
+            np.isnan(X).all(axis=-1).reshape(*X.shape[:-1], *[1] * (target.ndim + 1 - X.ndim))
+        )
+        target = np.where(is_outside, np.nan, target)
     axes = tuple(range(X.ndim - 1))
     if target.size and np.isnan(target).all(axis=axes).any():
         raise ModelProblem("y", found="no known value", expected="something to learn from")

@@ -85,3 +85,165 @@ class Convolutional(nn.Module):
         """Map ``(sample, time, feature)`` to ``(sample, time, output)``."""
         result: Tensor = self.exit(self.blocks(self.entry(X)))
         return result
+
+
+class DayEncoder(nn.Module):
+    """Convolve each day over its features and keep the strongest answer of every channel."""
+
+    def __init__(self, features: int, *, channels: int, layers: int, kernel: int) -> None:
+        super().__init__()
+        # one channel comes in; a factor and an offset of its own let the maximum tell a feature from
+        # the others, which a convolution that is the same everywhere cannot
+        self.factor = nn.Parameter(torch.ones(features))
+        self.offset = nn.Parameter(torch.zeros(features))
+        stack: list[nn.Module] = []
+        width = 1
+        for _ in range(layers):
+            stack += [
+                nn.Conv1d(width, channels, kernel, padding="same", bias=False),
+                nn.BatchNorm1d(channels),
+                nn.ReLU(),
+            ]
+            width = channels
+        self.convolutions = nn.Sequential(*stack)
+        self.exit = nn.Sequential(nn.Linear(channels, channels), nn.ReLU())
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Map ``(…, feature)`` to ``(…, channel)``."""
+        days = (X * self.factor + self.offset).flatten(0, -2).unsqueeze(1)
+        strongest = self.convolutions(days).amax(dim=-1)
+        result: Tensor = self.exit(strongest).unflatten(0, X.shape[:-1])
+        return result
+
+
+class WindowedGRU(nn.Module):
+    """Encode each day once, and run a GRU over the last days of every step, from an empty memory.
+
+    A day lies in as many windows as they are long. Its part of the gates is the same in all of them, and
+    is computed once; `torch.nn.GRU` over unfolded windows gives the same values.
+
+    Without training, steps go through in blocks that are always of one size, so that memory is bounded
+    and a step's bits do not depend on the length of its sample.
+    """
+
+    #: Steps that go through at once when nothing is learned.
+    STEPS = 16
+
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        *,
+        channels: int,
+        layers: int,
+        kernel: int,
+        length: int,
+        hidden: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.length = length
+        self.encoder = DayEncoder(features, channels=channels, layers=layers, kernel=kernel)
+        self.entry = nn.Linear(channels, 3 * hidden)
+        self.memory = nn.Linear(hidden, 3 * hidden)
+        self.exit = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, outputs))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Map ``(sample, time, feature)`` to ``(sample, time, output)``."""
+        steps = X.shape[1]
+        size = steps
+        if not self.training:
+            size = self.STEPS
+            X = torch.cat([X, X[:, -1:].expand(-1, -steps % size, -1)], dim=1)
+        gates = torch.cat(
+            [self.entry(self.encoder(part)) for part in torch.split(X, size, 1)], dim=1
+        )
+        before = gates[:, :1].expand(-1, self.length - 1, -1)
+        gates = torch.cat([before, gates], dim=1)
+        values = [
+            self.exit(self._recall(gates[:, start : start + size + self.length - 1]))
+            for start in range(0, X.shape[1], size)
+        ]
+        return torch.cat(values, dim=1)[:, :steps]
+
+    def _recall(self, gates: Tensor) -> Tensor:
+        """Give the last state of each window: ``(sample, window + length - 1, 3 hidden)`` in."""
+        windows = gates.shape[1] - self.length + 1
+        state = gates.new_zeros(len(gates), windows, self.memory.in_features)
+        for lag in range(self.length):
+            reset, update, fresh = gates[:, lag : lag + windows].chunk(3, dim=-1)
+            old_reset, old_update, old_fresh = self.memory(state).chunk(3, dim=-1)
+            update = torch.sigmoid(update + old_update)
+            fresh = torch.tanh(fresh + torch.sigmoid(reset + old_reset) * old_fresh)
+            state = fresh + update * (state - fresh)
+        return state
+
+
+class PartialConvolution(nn.Module):
+    """Convolve over the cells that there are, and make up for those that are missing in a window.
+
+    Cells beyond the rim and cells that are masked count alike: as absent, not as 0.
+    """
+
+    def __init__(self, channels: int, *, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.convolution = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, X: Tensor, is_there: Tensor) -> Tensor:
+        """Keep the dims ``(sample, y, x, channel)``; ``X`` is 0 where ``(sample, y, x, 1)`` is 0."""
+        cells = is_there.permute(0, 3, 1, 2)
+        share = nn.functional.avg_pool2d(cells, self.kernel, 1, self.kernel // 2)
+        least = 1.0 / self.kernel**2  # where a cell is missing itself its value is not used
+        result: Tensor = self.convolution(X.permute(0, 3, 1, 2)) / share.clamp_min(least)
+        result = result.permute(0, 2, 3, 1) + self.bias
+        return result
+
+
+class MaskedBlock(nn.Module):
+    """Add a convolution over neighbours and one over the channels of a cell to what came in."""
+
+    def __init__(self, channels: int, *, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(
+            channels
+        )  # over a cell's own channels: no cell feels the whole map
+        self.neighbours = PartialConvolution(channels, kernel=kernel)
+        self.cell = nn.Sequential(nn.ReLU(), nn.Linear(channels, channels), nn.Dropout(dropout))
+
+    def forward(self, X: Tensor, is_there: Tensor) -> Tensor:
+        """Keep the dims ``(sample, y, x, channel)``."""
+        change = self.cell(self.neighbours(self.norm(X) * is_there, is_there))
+        result: Tensor = (X + change) * is_there
+        return result
+
+
+class MaskedResidual(nn.Module):
+    """Residual blocks over maps whose last channel tells which cells there are."""
+
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        *,
+        channels: int,
+        blocks: int,
+        kernel: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.entry = nn.Linear(features, channels)
+        self.blocks = nn.ModuleList(
+            MaskedBlock(channels, kernel=kernel, dropout=dropout) for _ in range(blocks)
+        )
+        self.exit = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, outputs))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Map ``(sample, y, x, feature + 1)`` to ``(sample, y, x, output)``."""
+        is_there = X[..., -1:]
+        maps = self.entry(X[..., :-1]) * is_there
+        for block in self.blocks:
+            maps = block(maps, is_there)
+        result: Tensor = self.exit(maps)
+        return result

@@ -68,6 +68,8 @@ class Network(ABC):
     name: ClassVar[str]
     kind: ClassVar[Kind] = "rows"
     scaling: ClassVar[Rule] = "zscore"
+    #: Attributes with whole numbers that the fit chose and the module is made with.
+    chosen: ClassVar[tuple[str, ...]] = ()
 
     #: Told after each epoch; set by whoever wants to know.
     progress: Progress = staticmethod(quiet)
@@ -247,6 +249,7 @@ class Network(ABC):
             },
             "features": self.features_,
             "outputs": self.outputs_,
+            "chosen": {name: getattr(self, name) for name in self.chosen},
             "scaling": self.scaling_.describe(),
             "target_scaling": self.target_scaling_.describe(),
             "histories": [asdict(one) for one in self.histories_],
@@ -278,6 +281,9 @@ class Network(ABC):
         outputs = description["outputs"]
         network.outputs_ = None if outputs is None else int(outputs)
         network.features_ = int(description["features"])
+        chosen = description["chosen"]
+        for name in cls.chosen:
+            setattr(network, name, int(chosen[name]))
         network.scaling_ = Scaling.read(
             description.get("scaling"), features=network.features_, of=str(folder)
         )
