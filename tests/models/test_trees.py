@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 
 from vadose.errors import ModelProblem
 from vadose.models import Boosting, RandomForest
+from vadose.models.crossvalidation import deal_folds
+from vadose.models.forest import choose_forest
 from vadose.models.trees import Trees, from_boostings, from_forest
 
 
@@ -112,6 +114,124 @@ def test_out_of_bag_error_counts_rows_predicted_as_zero() -> None:
     X, _ = table(100)
     forest = RandomForest(trees=20).fit(X, np.zeros(100))
     assert forest.out_of_bag_rmse_ == [0.0]
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_out_of_bag_curve_ends_at_the_score_of_scikit_learn(is_weighted: bool) -> None:
+    X, y = table()
+    weight = np.where(X[:, 0] > 0, 2.0, 0.5) if is_weighted else None
+    own = RandomForest(trees=60, seed=2).fit(X, np.stack([y, 3.0 * y], axis=-1), weight=weight)
+    theirs = RandomForestRegressor(
+        60, min_samples_leaf=5, max_features=1 / 3, random_state=2, oob_score=True
+    ).fit(X, y, sample_weight=weight)
+    assert [len(curve) for curve in own.out_of_bag_curve_] == [60, 60]
+    expected = np.sqrt(np.mean((theirs.oob_prediction_ - y) ** 2))
+    assert own.out_of_bag_rmse_[0] == pytest.approx(expected, rel=1e-12)
+    assert own.out_of_bag_rmse_[1] == pytest.approx(3.0 * expected, rel=0.02)
+    first = RandomForest(trees=10, seed=2).fit(X, y, weight=weight).out_of_bag_curve_[0]
+    assert own.out_of_bag_curve_[0][:10] == first
+    assert own.out_of_bag_curve_[0][0] > own.out_of_bag_curve_[0][-1]
+
+
+# --- the size of a forest ---
+
+
+def in_groups(count: int = 12, each: int = 25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each group has a level of its own, which features tell that mean nothing elsewhere."""
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(count), each)
+    X = rng.random((count * each, 4)).astype("f4")
+    X[:, 3] = rng.random(count)[groups]
+    y = 0.3 * X[:, 0] + 0.2 * rng.normal(size=count)[groups] + 0.05 * rng.normal(size=len(X))
+    return X, y, groups
+
+
+def test_sizes_are_compared_as_by_growing_each_of_them() -> None:
+    X, y, groups = in_groups()
+    both = np.stack([y, 2.0 * y], axis=-1)
+    choice = choose_forest(
+        X, both, groups, forest=RandomForest(seed=3), trees=(8, 4), leaves=(5, 1), folds=3
+    )
+    fold_of = deal_folds(groups, 3, seed=3)
+    for row in choice.table.itertuples():
+        errors = []
+        for fold in range(3):
+            grown = RandomForest(trees=row.trees, leaf=row.leaf, seed=3)
+            grown.fit(X[fold_of != fold], both[fold_of != fold])
+            error = grown.predict(X[fold_of == fold]) - both[fold_of == fold]
+            errors.append(np.sqrt(np.mean(error**2)))
+        assert row.rmse == pytest.approx(np.mean(errors), rel=1e-12)
+        assert row.spread == pytest.approx(np.std(errors, ddof=1), rel=1e-9)
+    assert list(zip(choice.table["trees"], choice.table["leaf"], strict=True)) == [
+        (4, 1),
+        (8, 1),
+        (4, 5),
+        (8, 5),
+    ]
+
+
+def test_the_best_size_has_the_least_error_and_the_smallest_is_near_it() -> None:
+    X, y, _ = in_groups()
+    choice = choose_forest(X, y, np.arange(len(y)), trees=(5, 20), leaves=(1, 10, 60), folds=6)
+    table = choice.table.set_index(["trees", "leaf"])
+    best, smallest = table.loc[astuple(choice.best)], table.loc[astuple(choice.smallest)]
+    assert best["rmse"] == table["rmse"].min()
+    assert best["excess_error"] == 0.0
+    assert smallest["rmse"] - best["rmse"] <= smallest["excess_error"]
+    nodes = choice.smallest.trees / choice.smallest.leaf
+    assert nodes <= choice.best.trees / choice.best.leaf
+    smaller = [size for size in table.index if size[0] / size[1] < nodes]
+    assert smaller
+    for size in smaller:
+        assert table["rmse"][size] - best["rmse"] > table["excess_error"][size]
+
+
+def test_groups_held_out_as_a_whole_ask_for_larger_leaves_than_single_rows() -> None:
+    X, y, groups = in_groups()
+    alone = np.arange(len(y))
+    sizes = {"trees": (20,), "leaves": (1, 60), "folds": 6}
+    blocked = choose_forest(X, y, groups, **sizes)
+    flattering = choose_forest(X, y, alone, **sizes)
+    assert flattering.best.leaf == 1
+    assert blocked.best.leaf == 60
+    assert blocked.table["rmse"].min() > 1.5 * flattering.table["rmse"].min()
+
+
+def test_a_forest_without_a_size_takes_the_best_and_remembers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vadose.models.forest.TREES", (3, 6))
+    monkeypatch.setattr("vadose.models.forest.LEAVES", (2, 40))
+    X, y, groups = in_groups()
+    notes: list[str] = []
+    forest = RandomForest(trees=0, leaf=0, seed=1)
+    forest.progress = lambda done, total, note="": notes.append(f"{done} of {total}: {note}")
+    forest.fit(X, y, groups=groups)
+    choice = choose_forest(X, y, groups, forest=forest, trees=(3, 6), leaves=(2, 40))
+    assert forest.size_ == choice.best
+    assert notes[0] == "1 of 20: leaf 2, fold 1 of 10"
+    assert notes[-1] == "20 of 20: leaf 40, fold 10 of 10"
+    given = RandomForest(trees=forest.size_.trees, leaf=forest.size_.leaf, seed=1).fit(X, y)
+    assert np.array_equal(forest.predict(X), given.predict(X))
+    forest.save(tmp_path)
+    again = RandomForest.load(tmp_path)
+    assert (again.size_, again.trees, again.leaf) == (choice.best, 0, 0)
+    assert again.out_of_bag_curve_ == forest.out_of_bag_curve_
+    half = RandomForest(trees=4, leaf=0, seed=1).fit(X, y, groups=groups)
+    assert half.size_.trees == 4
+    assert half.size_.leaf in (2, 40)
+
+
+def test_sizes_that_are_none_are_refused() -> None:
+    X, y, groups = in_groups()
+    with pytest.raises(ModelProblem, match=r"trees \[0\], leaves \[5\], expected 1 or more"):
+        choose_forest(X, y, groups, trees=(0,), leaves=(5,))
+    with pytest.raises(ModelProblem, match=r"leaves \[\], expected 1 or more"):
+        choose_forest(X, y, groups, leaves=())
+    with pytest.raises(ModelProblem, match="found 12 with a target, expected 13 or more, one for"):
+        choose_forest(X, y, groups, folds=13)
+    with pytest.raises(ModelProblem, match="training data: found 6 samples, expected 40"):
+        RandomForest(leaf=0).fit(X[:6], y[:6])
 
 
 @pytest.mark.parametrize("model", [RandomForest(trees=20), Boosting(trees=20, leaf=20)])
