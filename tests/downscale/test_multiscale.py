@@ -111,6 +111,14 @@ def test_copies_of_a_coarse_cell_are_in_one_group_at_all_scales_and_steps(world,
     assert len(pairs) == len({group for group, *_ in pairs}) == 3 * 3
 
 
+def test_a_search_gets_the_samples_that_the_fit_gets(world, coarse):
+    model = Recorder()
+    X, y, groups = new(model, world).fit(coarse).training_data(coarse)
+    np.testing.assert_array_equal(X, model.X)
+    np.testing.assert_array_equal(y, model.y)
+    np.testing.assert_array_equal(groups, model.groups)
+
+
 def test_the_number_of_rows_is_bounded_by_the_samples(world, coarse):
     model = Recorder()
     new(model, world, samples=2).fit(coarse)

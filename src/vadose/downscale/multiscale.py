@@ -8,24 +8,17 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from vadose.cubes.reproject import resolution
-from vadose.downscale.base import align
-from vadose.downscale.downscaler import Direct, Progress
+from vadose.downscale.base import Progress, align, quiet
+from vadose.downscale.direct import Direct
 from vadose.downscale.levels import level
 from vadose.downscale.spots import Spots, Table, draw, read
 from vadose.errors import CubeProblem, ModelProblem, RecipeProblem
 from vadose.grids import cell_area, grid_of, lonlat, nesting
-from vadose.models.base import Column, Model, write_description
+from vadose.models.base import Column, Groups, Model, write_description
 from vadose.schema import check_cube
-
-Integers = npt.NDArray[np.int64]
-
-
-def _quiet(done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ class MultiScale(Direct):
         samples: int = 4,
         block: int = 1,
         seed: int = 0,
-        progress: Progress = _quiet,
+        progress: Progress = quiet,
     ) -> None:
         super().__init__(
             model, predictors, target=target, with_position=with_position, progress=progress
@@ -155,24 +148,12 @@ class MultiScale(Direct):
         NoOverlap
             A step of the coarse cube that the fine one lacks.
         """
-        fine = self._checked(coarse)
-        drawn, tables = self._samples(fine, coarse[self.target])
-        trained = slice(len(self.scales))
-        for one in drawn[trained]:
-            if one.frame.empty:
-                raise CubeProblem(
-                    f"scale of {one.level.scale:g} m",
-                    found=f"no cell with {self.target} and all predictors",
-                    expected="some complete cells to learn from",
-                    remedy="Check the gaps of each predictor.",
-                )
-        width = coarse.sizes["x"]
-        self.model.fit(
-            np.concatenate(tables[trained]),
-            np.concatenate([one.frame["target"] for one in drawn[trained]]),
-            weight=np.concatenate([one.weight() for one in drawn[trained]]),
-            groups=np.concatenate([self._groups(one, width) for one in drawn[trained]]),
-        )
+        drawn, tables = self._learned_from(coarse)
+        X, y, groups = self._joined(drawn, tables)
+        if hasattr(self.model, "progress"):  # of a model that trains step by step
+            self.model.progress = self.progress
+        weight = np.concatenate([one.weight() for one in drawn[: len(self.scales)]])
+        self.model.fit(X, y, weight=weight, groups=groups)
         self.feature_names_ = self._names()
         self.closure_ = [
             closure(one, self.model.predict(table), is_trained=place < len(self.scales))
@@ -180,6 +161,16 @@ class MultiScale(Direct):
             if len(table)
         ]
         return self
+
+    def training_data(self, coarse: xr.Dataset) -> tuple[Table, Column, Groups]:
+        """Take what there is to learn from all scales: samples, targets, and groups to hold back.
+
+        Raises
+        ------
+        ModelProblem, RecipeProblem, GridProblem, CubeProblem, NoOverlap
+            As `fit`.
+        """
+        return self._joined(*self._learned_from(coarse))
 
     def save(self, folder: Path) -> None:
         """Write what `load_downscaler` reads: a description, the closure in it, and the model's files."""
@@ -251,9 +242,29 @@ class MultiScale(Direct):
             [table[is_kept] for table, is_kept in zip(tables, is_complete, strict=True)],
         )
 
-    def _groups(self, spots: Spots, width: int) -> Integers:
-        row, column = np.divmod(spots.frame["cell"].to_numpy(), width)
-        return np.asarray(row // self.block * width + column // self.block)
+    def _learned_from(self, coarse: xr.Dataset) -> tuple[list[Spots], list[Table]]:
+        drawn, tables = self._samples(self._checked(coarse), coarse[self.target])
+        for one in drawn[: len(self.scales)]:
+            if one.frame.empty:
+                raise CubeProblem(
+                    f"scale of {one.level.scale:g} m",
+                    found=f"no cell with {self.target} and all predictors",
+                    expected="some complete cells to learn from",
+                    remedy="Check the gaps of each predictor.",
+                )
+        return drawn, tables
+
+    def _joined(
+        self, drawn: Sequence[Spots], tables: Sequence[Table]
+    ) -> tuple[Table, Column, Groups]:
+        frames = [one.frame for one in drawn[: len(self.scales)]]
+        width = len(drawn[0].level.columns)
+        row, column = np.divmod(np.concatenate([one["cell"] for one in frames]), width)
+        return (
+            np.concatenate(tables[: len(self.scales)]),
+            np.concatenate([one["target"] for one in frames]),
+            row // self.block * width + column // self.block,
+        )
 
 
 def closure(spots: Spots, predicted: Column, *, is_trained: bool) -> ScaleClosure:
