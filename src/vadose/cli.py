@@ -111,6 +111,21 @@ def report(run: Run) -> None:
     typer.echo(f"Report: {pipeline.report(run, progress=_bar)}")
 
 
+@app.command()
+def explain(
+    run: Run,
+    method: Annotated[str | None, typer.Option(help="Method; the published one.")] = None,
+    samples: Annotated[int, typer.Option(help="Places asked for at each scale.")] = 2000,
+    seed: Annotated[int | None, typer.Option(help="That of the recipe.", min=0)] = None,
+) -> None:
+    """Tell what a fitted method relies on, and whether that holds at the fine scale."""
+    from vadose import pipeline
+
+    page = pipeline.explain(run, method=method, samples=samples, seed=seed, progress=_bar)
+    _explained(run)
+    typer.echo(f"Explanation: {page}")
+
+
 def _say_what_is_there(out: Path) -> None:
     from vadose import pipeline
 
@@ -156,6 +171,46 @@ def _table(run: Path) -> None:
     Console().print(table)
 
 
+def _explained(run: Path) -> None:
+    """Show what matters to a model, and the verdict on its scales."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    path = run / "explanation/explanation.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    names = [scale["name"] for scale in found["scales"]]
+    totals = {(row["scale"], row["group"]): row["total"] for row in found["sensitivity"]}
+    growth = {
+        row["group"]: row["value"]
+        for row in reversed(found["importances"])
+        if row["measure"] == "permutation"
+    }
+    table = Table(
+        title=f"{found['method_title']}: share of the variance of its predictions",
+        caption=f"shuffled: growth of the RMSE at {names[0]}, judged on {found['skill'][0]['where']}",
+    )
+    table.add_column("group of features", max_width=34)
+    for name in (*names, "shuffled"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=5)
+    table.add_column("relation", no_wrap=True)
+    styles = {"does not hold": "red", "cannot be told": "dim"}
+    changes = found["comparisons"][-1]["changes"]
+    for row in sorted(changes, key=lambda one: -max(one["before"], one["after"])):
+        group = row["group"]
+        table.add_row(
+            group.replace("_", " "),
+            *(_number(totals[name, group], ".2f") for name in names),
+            _number(growth[group], "+.4f"),
+            row["answer"],
+            style=styles.get(row["answer"], ""),
+        )
+    Console().print(table)
+    for text in (found["comparisons"][-1]["verdict"], *found["notes"]):
+        typer.echo(text)
+
+
 def _alignment(run: Path) -> None:
     """Tell what happened to every variable, where sources were brought onto the grids."""
     import json
@@ -174,7 +229,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 @contextmanager
-def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(words: str) -> Iterator[Callable[..., None]]:
     """Show a progress bar on the error stream."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -183,15 +238,16 @@ def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("{task.description:<44}"),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
         console=Console(stderr=True),
     ) as progress:
-        task = progress.add_task(words, total=None)
+        task = progress.add_task(words, total=None, note="")
 
-        def step(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+        def step(done: int, total: int, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, note=note)
 
         yield step
-        progress.update(task, completed=1, total=1)
+        progress.update(task, completed=1, total=1, note="")
 
 
 def main() -> None:

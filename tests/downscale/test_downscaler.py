@@ -335,7 +335,7 @@ def test_more_or_fewer_features_are_refused(fitted: Direct | Residual, saved: Pa
 
 def test_another_kind_or_format_is_refused(saved: Path) -> None:
     edit(saved, model="oracle")
-    with pytest.raises(ModelProblem, match="found kind 'oracle', expected direct or residual"):
+    with pytest.raises(ModelProblem, match="found kind 'oracle', expected direct, multiscale, residual"):
         load_downscaler(saved)
 
 

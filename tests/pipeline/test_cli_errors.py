@@ -65,7 +65,7 @@ def test_a_recipe_with_an_unknown_key(command: str, refused, tmp_path: Path) -> 
     recipe = tmp_path / "study.yaml"
     recipe.write_text(DEMO_RECIPE.read_text(encoding="utf-8").replace("publish:", "publsh:"))
     text = refused(command, recipe, "--out", tmp_path / "out")
-    assert f"{recipe}: publsh: found an unknown key, expected one of build" in text
+    assert f"{recipe}: publsh: found an unknown key, expected one of also" in text
     assert text.endswith("Did you mean 'publish'?\n")
 
 

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from vadose.config.build import Build, Part, Stations
+from vadose.config.learning import Hold, Search
 from vadose.errors import FileProblem, RecipeProblem, UnknownName, VadoseError
 from vadose.models import MODELS, suited_parameters
 from vadose.schema import VARIABLES, variable
@@ -38,8 +39,8 @@ class Method(Part):
     title
         Words for tables and figures.
     kind
-        ``nearest``, ``smooth``, ``climatology``: baselines; ``direct``, ``residual``: a model;
-        ``close``: closure around the method named in `of`; ``blend``: the mean of those in `of`.
+        ``nearest``, ``smooth``, ``climatology``: baselines; ``direct``, ``multiscale``, ``residual``: a
+        model; ``close``: closure around the method named in `of`; ``blend``: the mean of those in `of`.
     model, parameters
         A name in ``vadose.models.MODELS`` and its keywords.
     of
@@ -50,11 +51,21 @@ class Method(Part):
         Of residual learning: coarse cells along the side of a larger cell, and whether to go down by that
         ratio at a time.
     with_position
-        Whether direct learning is given longitude and latitude.
+        Whether direct and multi-scale learning are given longitude and latitude.
+    gaps
+        What direct learning does with gaps in a series of predictors: ``drop`` or ``hold``.
+    tile
+        Cells along the side of the maps that a model of patches sees at once; whole maps unless given.
+    scales, samples
+        Of multi-scale learning: sides of the cells in m, and cells taken of each coarse cell and step.
+    search
+        How the model's parameters are searched for; they are as given otherwise.
     """
 
     title: str
-    kind: Literal["nearest", "smooth", "climatology", "direct", "residual", "close", "blend"]
+    kind: Literal[
+        "nearest", "smooth", "climatology", "direct", "multiscale", "residual", "close", "blend"
+    ]
     model: str | None = None
     parameters: dict[str, float | int | bool | str] = Field(default={})
     of: list[str] = Field(default=[])
@@ -62,6 +73,11 @@ class Method(Part):
     ratio: int | None = Field(default=None, gt=1)
     in_steps: bool = False
     with_position: bool = True
+    gaps: Literal["drop", "hold"] = "drop"
+    tile: int | None = Field(default=None, ge=8)
+    scales: list[float] = Field(default=[1000.0, 100.0, 50.0], min_length=1)
+    samples: int = Field(default=4, ge=1)
+    search: Search | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -87,7 +103,7 @@ class Method(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        learns = self.kind in ("direct", "residual")
+        learns = self.kind in ("direct", "multiscale", "residual")
         if learns != (self.model is not None):
             raise ValueError(f"kind {self.kind!r} {'needs' if learns else 'takes no'} model")
         wanted = {"close": 1}.get(self.kind, len(self.of) if self.kind == "blend" else 0)
@@ -96,6 +112,8 @@ class Method(Part):
             raise ValueError(
                 f"kind {self.kind!r} has of: {self.of}, expected {expected.get(self.kind, 'none')}"
             )
+        if self.search is not None and self.kind not in ("direct", "residual"):
+            raise ValueError(f"kind {self.kind!r} takes no search")
         if self.weights is not None and len(self.weights) != len(self.of):
             raise ValueError(f"{len(self.weights)} weights for {len(self.of)} methods")
         if self.weights is not None and not (min(self.weights) >= 0 and sum(self.weights) > 0):
@@ -116,6 +134,11 @@ class Recipe(Part):
         Variable to downscale.
     predictors
         Variables to learn from.
+    also
+        Further layers of the target's source, such as ``root_zone_soil_moisture``, that direct methods
+        learn together with the target.
+    hold
+        What part of the coarse cube is kept from learning; nothing unless given.
     build
         How the cubes are made.
     methods
@@ -132,6 +155,8 @@ class Recipe(Part):
     seed: int = Field(default=0, ge=0, lt=2**32)
     target: str = "soil_moisture"
     predictors: list[str] = Field(min_length=1)
+    also: list[str] = Field(default=[])
+    hold: Hold | None = None
     build: Build
     methods: dict[str, Method]
     publish: str
@@ -143,7 +168,7 @@ class Recipe(Part):
     def _target_exists(cls, name: str) -> str:
         return _known_variable(name)
 
-    @field_validator("predictors")
+    @field_validator("predictors", "also")
     @classmethod
     def _predictors_exist(cls, names: list[str]) -> list[str]:
         doubled = {name for name in names if names.count(name) > 1}
@@ -153,8 +178,11 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
-        if self.target in self.predictors:
-            raise ValueError(f"the target {self.target!r} stands among the predictors")
+        for layer in (self.target, *self.also):
+            if layer in self.predictors:
+                raise ValueError(f"the target {layer!r} stands among the predictors")
+        if self.target in self.also:
+            raise ValueError(f"the target {self.target!r} stands among the layers of also")
         for baseline in ("nearest", "smooth"):
             if baseline not in self.methods or self.methods[baseline].kind != baseline:
                 raise ValueError(
@@ -241,8 +269,8 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     --------
     >>> parse_recipe("titel: x")
     Traceback (most recent call last):
-    vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of build, \
-methods, notes, predictors, publish, seed, stations, target, title. Did you mean 'title'?
+    vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of also, build, \
+hold, methods, notes, predictors, publish, seed, stations, target, title. Did you mean 'title'?
     """
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader

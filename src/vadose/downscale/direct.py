@@ -23,8 +23,8 @@ from vadose.downscale.base import (
 )
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import coordinates
-from vadose.models.base import Model
-from vadose.samples import Patches, Rows, Sampler, Samples, Sequences
+from vadose.models.base import Column, Groups, Model, Table
+from vadose.samples import Patches, Rows, Sampler, Sequences
 from vadose.samples.base import Canvas
 from vadose.samples.grouping import natural_groups
 from vadose.samples.sequences import Gaps
@@ -102,15 +102,14 @@ class Direct:
         CubeProblem
             When no cell is complete.
         """
-        samples = self.training_samples(coarse)
-        assert samples.y is not None  # noqa: S101 - targets were asked for
+        X, y, groups = self.training_data(coarse)
         _tell(self.model, self.progress)
-        self.model.fit(samples.X, samples.y, weight=samples.weight, groups=samples.groups)
-        self.feature_names_ = samples.feature_names
+        self.model.fit(X, y, groups=groups)
+        self.feature_names_ = self._names()
         return self
 
-    def training_samples(self, coarse: xr.Dataset) -> Samples:
-        """Take what there is to learn from a coarse cube.
+    def training_data(self, coarse: xr.Dataset) -> tuple[Table, Column, Groups]:
+        """Take what there is to learn from a coarse cube: samples, targets, and blocks to hold back.
 
         Raises
         ------
@@ -135,7 +134,10 @@ class Direct:
                 remedy="Check the gaps of each predictor.",
             )
         groups = natural_groups(coarse)
-        return self._sampler(None).take(coarse, self.targets, groups=groups)
+        samples = self._sampler(None).take(coarse, self.targets, groups=groups)
+        assert samples.y is not None  # noqa: S101 - asked for
+        assert samples.groups is not None  # noqa: S101 - asked for
+        return samples.X, samples.y, samples.groups
 
     def _names(self) -> tuple[str, ...]:
         return self._sampler(None).feature_names

@@ -6,15 +6,19 @@ from pathlib import Path
 
 from vadose.downscale.base import Progress
 from vadose.downscale.direct import Direct
+from vadose.downscale.multiscale import MultiScale
 from vadose.downscale.residual import Residual
 from vadose.errors import ModelProblem
 from vadose.models import load_model
 from vadose.models.base import read_description, read_name
 
-__all__ = ["Direct", "Progress", "Residual", "load_downscaler"]
+__all__ = ["Direct", "Learner", "MultiScale", "Progress", "Residual", "load_downscaler"]
+
+#: What has a model, and can be saved and loaded.
+Learner = Direct | Residual
 
 
-def load_downscaler(folder: Path) -> Direct | Residual:
+def load_downscaler(folder: Path) -> Learner:
     """Read a fitted downscaler; its predictions are the same to the bit.
 
     Parameters
@@ -27,10 +31,14 @@ def load_downscaler(folder: Path) -> Direct | Residual:
     ModelProblem
         Missing, foreign or damaged files, another format version, features that do not agree.
     """
-    kinds: dict[str, type[Direct] | type[Residual]] = {"direct": Direct, "residual": Residual}
+    kinds: dict[str, type[Learner]] = {
+        "direct": Direct,
+        "multiscale": MultiScale,
+        "residual": Residual,
+    }
     kind = read_name(folder, file="downscaler.json")
     if kind not in kinds:
-        raise ModelProblem(folder, found=f"kind {kind!r}", expected=" or ".join(kinds))
+        raise ModelProblem(folder, found=f"kind {kind!r}", expected=", ".join(kinds))
     description = read_description(folder, kind, file="downscaler.json")
     try:
         names, predictors = tuple(description["features"]), description["predictors"]

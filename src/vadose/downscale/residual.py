@@ -94,6 +94,21 @@ class Residual:
         """
         check_cube(coarse, required=[self.target, *self.predictors], source="coarse cube")
         self._steps_down()
+        X, y, groups = self.training_data(coarse)
+        if hasattr(self.model, "progress"):
+            self.model.progress = self.progress
+        self.model.fit(X, y, groups=groups)
+        self.progress(self.ratio**2 + 1, self.ratio**2 + 1)
+        return self
+
+    def training_data(self, coarse: xr.Dataset) -> tuple[Array, Array, Groups]:
+        """Take what there is to learn from a coarse cube: features, departures, and blocks to hold back.
+
+        Raises
+        ------
+        CubeProblem
+            When no cell is complete.
+        """
         samples, columns, groups = [], [], []
         for count, (row, column) in enumerate(self._offsets()):
             part, blocks = _whole_blocks(coarse, self.ratio, row, column)
@@ -111,24 +126,21 @@ class Residual:
                 expected="some complete cells to learn from",
                 remedy="Check the gaps of each predictor.",
             )
-        self._learn(samples, columns, groups)
-        self.progress(self.ratio**2 + 1, self.ratio**2 + 1)
-        return self
+        return self._shaped(samples, columns, groups)
 
     def _offsets(self) -> list[tuple[int, int]]:
         return [(row, column) for row in range(self.ratio) for column in range(self.ratio)]
 
-    def _learn(self, samples: list[Features], columns: list[Array], groups: list[Groups]) -> None:
-        """Hand the samples of all offsets and steps to the model, in the shape of its kind."""
-        if hasattr(self.model, "progress"):
-            self.model.progress = self.progress
+    def _shaped(
+        self, samples: list[Features], columns: list[Array], groups: list[Groups]
+    ) -> tuple[Array, Array, Groups]:
+        """Give the samples of all offsets and steps the shape of the model's kind."""
         if self.model.kind != "patches":
             table, column = np.concatenate([one.table for one in samples]), np.concatenate(columns)
             group = np.concatenate(groups)
             if self.model.kind == "sequences":
                 table, column, group = table[:, None], column[:, None], group[:, None]
-            self.model.fit(table, column, groups=group)
-            return
+            return table, column, group
         largest = tuple(np.max([one.prior.shape for one in samples], axis=0))
         maps = [_map(one.table, one, largest) for one in samples]
         targets = [_map(column, one, largest) for column, one in zip(columns, samples, strict=True)]
@@ -136,7 +148,7 @@ class Residual:
             _map(group, one, largest, outside=-1)
             for group, one in zip(groups, samples, strict=True)
         ]
-        self.model.fit(np.stack(maps), np.stack(targets), groups=np.stack(blocks))
+        return np.stack(maps), np.stack(targets), np.stack(blocks)
 
     def _ask(self, sample: Features) -> Array:
         """Give the model's departure for each row of a step."""

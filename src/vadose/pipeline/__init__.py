@@ -16,7 +16,8 @@ from vadose.config import DEMO_RECIPE, Recipe, read_recipe
 from vadose.errors import RunProblem
 from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
 
-Step = Callable[[int, int], None]
+#: Told steps done and steps in all, and perhaps a word on how it goes, such as a loss.
+Step = Callable[..., None]
 
 
 #: Memory that building may take unless told otherwise.
@@ -33,7 +34,7 @@ class Progress(Protocol):
 
 def quiet(words: str) -> AbstractContextManager[Step]:
     """Show nothing."""
-    return nullcontext(lambda done, total: None)
+    return nullcontext(lambda done, total, note="": None)
 
 
 def demo(out: str | Path, *, overwrite: bool = False, progress: Progress = quiet) -> Path:
@@ -176,25 +177,31 @@ def _build(folder: RunFolder, progress: Progress, max_mem: str) -> None:
 
 
 def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
-    """Fit every model of the recipe on the coarse cube; a model that is there is kept."""
-    from vadose.pipeline.methods import learner
-    from vadose.store import open_cube, replaced
+    """Fit every model of the recipe on the coarse cube; a model that is there is kept.
+
+    Where the recipe holds a part back, it is hidden from the models, and ``fit_scores.json`` says how
+    well direct methods give the coarse target there.
+    """
+    from vadose.pipeline.learning import coarse_scores, fit_method, held_back, learned_from
+    from vadose.store import open_cube
 
     folder = RunFolder(Path(path))
     folder.need("build")
     recipe = folder.recipe
     with folder.stage("fit"):
-        coarse = open_cube(folder / "coarse.zarr")
+        coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
+        parts = held_back(recipe, coarse)
+        known = learned_from(recipe, coarse, parts)
         (folder / "models").mkdir(exist_ok=True)
         for name, method in recipe.methods.items():
-            target = folder / f"models/{name}"
-            if method.model is None or target.exists():
+            if method.model is None or (folder / f"models/{name}").exists():
                 continue
             with progress(f"Learning: {method.title}") as step:
-                fitted = learner(recipe, name, step).fit(coarse)
-                with replaced(target) as partial:
-                    partial.mkdir()
-                    fitted.save(partial)
+                fit_method(recipe, name, known, fine, folder.path, step)
+        if parts is not None:
+            with progress("Scoring what was held back"):
+                scores = coarse_scores(recipe, folder.path, coarse, parts)
+                folder.write_json("fit_scores.json", scores)
     return folder.path
 
 
@@ -282,6 +289,48 @@ def report(path: str | Path, *, progress: Progress = quiet) -> Path:
         page = write_report(folder.path)
     folder.write_json("manifest.json", manifest(folder, inputs))
     return page
+
+
+def explain(
+    path: str | Path,
+    *,
+    method: str | None = None,
+    samples: int = 2000,
+    seed: int | None = None,
+    progress: Progress = quiet,
+) -> Path:
+    """Explain a fitted method: what it relies on, how, and whether that holds at the fine scale.
+
+    Parameters
+    ----------
+    path
+        Folder of a run whose models are fitted. Nothing but its explanation is changed.
+    method
+        Which method; the published one, or the first with a model in it, unless given.
+    samples
+        Places of each scale that the model is asked for.
+    seed
+        Of all that is drawn; that of the recipe unless given.
+    progress
+        Shows how far the work has come.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.pipeline.explain import explain_method
+    from vadose.report.explanation import write_explanation
+
+    folder = RunFolder(Path(path))
+    explain_method(folder, method=method, samples=samples, seed=seed, progress=progress)
+    with progress("Drawing the explanation"):
+        return write_explanation(folder.path)
 
 
 def _importances(folder: RunFolder) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from vadose.config import Method, Recipe
 from vadose.cubes.regrid import nearest, smooth
-from vadose.downscale.base import Downscaler
+from vadose.downscale.base import Downscaler, Progress
 from vadose.downscale.baselines import ClimatologicalPattern, Interpolation
 from vadose.downscale.conserve import Blend, Closed
-from vadose.downscale.downscaler import Direct, Progress, Residual
+from vadose.downscale.downscaler import Direct, Learner, Residual
+from vadose.downscale.multiscale import MultiScale
 from vadose.models import new_model
 from vadose.store import open_cube
 
@@ -39,16 +42,51 @@ class Stored:
         return open_cube(self.path)
 
 
-def learner(recipe: Recipe, name: str, progress: Progress) -> Direct | Residual:
-    """Make the downscaler of a method that learns, not fitted yet."""
+def learner(
+    recipe: Recipe,
+    name: str,
+    progress: Progress,
+    *,
+    fine: xr.Dataset | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Learner:
+    """Make the downscaler of a method that learns, not fitted yet.
+
+    Parameters
+    ----------
+    recipe, name
+        The method.
+    progress
+        Told how far it has come.
+    fine
+        Fine predictors, for learning at several scales.
+    parameters
+        Of the model, in place of the recipe's.
+    """
     method = recipe.methods[name]
-    model = new_model(str(method.model), seed=recipe.seed, **method.parameters)
+    settings = method.parameters if parameters is None else parameters
+    model = new_model(str(method.model), seed=recipe.seed, **settings)
     if method.kind == "direct":
         return Direct(
             model,
             recipe.predictors,
             target=recipe.target,
+            also=recipe.also,
             with_position=method.with_position,
+            gaps=method.gaps,
+            tile=method.tile,
+            progress=progress,
+        )
+    if method.kind == "multiscale":
+        return MultiScale(
+            model,
+            recipe.predictors,
+            fine=fine,
+            scales=method.scales,
+            target=recipe.target,
+            with_position=method.with_position,
+            samples=method.samples,
+            seed=recipe.seed,
             progress=progress,
         )
     return Residual(

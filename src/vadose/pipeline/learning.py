@@ -1,0 +1,146 @@
+"""Fit the methods of a recipe: what is held back, parameters searched for, checkpoints, coarse scores."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from vadose.config import Recipe
+from vadose.downscale.base import Progress
+from vadose.downscale.direct import Direct
+from vadose.downscale.downscaler import Learner, load_downscaler
+from vadose.pipeline.methods import learner
+from vadose.samples import Split, split
+from vadose.store import replaced
+from vadose.validate.metrics import METRICS
+from vadose.validate.statistics import moments
+
+Scores = dict[str, Any]
+
+
+def held_back(recipe: Recipe, coarse: xr.Dataset) -> Split | None:
+    """Divide the coarse cube as the recipe says; None where nothing is held back."""
+    if recipe.hold is None:
+        return None
+    layers = coarse[[recipe.target]]
+    settings: dict[str, Any] = dict(recipe.hold.settings)
+    return split(layers, recipe.hold.scheme, rng=recipe.seed, **settings)
+
+
+def learned_from(recipe: Recipe, coarse: xr.Dataset, parts: Split | None) -> xr.Dataset:
+    """Hide the target where it is held back."""
+    if parts is None:
+        return coarse
+    hidden = {name: coarse[name].where(parts.train) for name in (recipe.target, *recipe.also)}
+    order = {name: field.transpose(*coarse[name].dims) for name, field in hidden.items()}
+    return coarse.assign({name: field.astype(coarse[name].dtype) for name, field in order.items()})
+
+
+def fit_method(
+    recipe: Recipe, name: str, known: xr.Dataset, fine: xr.Dataset, run: Path, progress: Progress
+) -> Learner:
+    """Fit a method and write it to the run's ``models``; a stopped training goes on where it was.
+
+    Parameters
+    ----------
+    recipe, name
+        The method.
+    known
+        Coarse cube to learn from.
+    fine
+        Fine predictors, for learning at several scales.
+    run
+        Folder of the run.
+    progress
+        Told how it goes, with the losses.
+    """
+    working = run / f"models/.{name}.training"
+    parameters = searched(recipe, name, known, fine, working / "search", progress)
+    downscaler = learner(recipe, name, progress, fine=fine, parameters=parameters)
+    if hasattr(downscaler.model, "checkpoint"):
+        downscaler.model.checkpoint = working / "checkpoint"
+    downscaler.fit(known)
+    with replaced(run / f"models/{name}") as partial:
+        partial.mkdir()
+        downscaler.save(partial)
+    shutil.rmtree(working, ignore_errors=True)
+    return downscaler
+
+
+def searched(
+    recipe: Recipe,
+    name: str,
+    known: xr.Dataset,
+    fine: xr.Dataset,
+    folder: Path,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """Give the best parameters that a search finds; those of the recipe where it asks for none."""
+    method = recipe.methods[name]
+    if method.search is None:
+        return method.parameters
+    from vadose.models.tuning import SPACES, search
+
+    X, y, groups = learner(recipe, name, progress, fine=fine).training_data(known)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = search(
+        str(method.model),
+        X,
+        y,
+        groups=groups,
+        fixed=method.parameters,
+        space=method.search.space or SPACES[str(method.model)],
+        trials=method.search.trials,
+        folds=method.search.folds,
+        seed=recipe.seed,
+        folder=folder,
+        progress=progress,
+    )
+    return {**method.parameters, **found.parameters}
+
+
+def coarse_scores(recipe: Recipe, run: Path, coarse: xr.Dataset, parts: Split) -> Scores:
+    """Score direct methods against the coarse target, apart for what was learned from and what was not.
+
+    Returns
+    -------
+    dict
+        The scheme, whether its scores are optimistic, and the metrics by method, layer and part.
+    """
+    methods: Scores = {}
+    for name, method in recipe.methods.items():
+        if method.kind not in ("direct", "multiscale"):
+            continue
+        downscaler = load_downscaler(run / f"models/{name}")
+        assert isinstance(downscaler, Direct)  # noqa: S101 - of these kinds
+        predicted = downscaler.predict(coarse[recipe.predictors], coarse)
+        methods[name] = {
+            "title": method.title,
+            **{
+                layer: {
+                    part: _score(predicted[layer], coarse[layer].where(where))
+                    for part, where in parts.parts.items()
+                }
+                for layer in (recipe.target, *recipe.also)
+                if layer in predicted
+            },
+        }
+    return {
+        "scheme": parts.scheme,
+        "title": parts.title,
+        "is_optimistic": parts.is_optimistic,
+        "methods": methods,
+    }
+
+
+def _score(product: xr.DataArray, reference: xr.DataArray) -> dict[str, float | None]:
+    reference = reference.transpose(*product.dims)
+    is_common = np.isfinite(product.values) & np.isfinite(reference.values)
+    found = moments(product.values[is_common], reference.values[is_common])
+    numbers = {name: metric(found) for name, metric in METRICS.items()}
+    return {name: value if np.isfinite(value) else None for name, value in numbers.items()}
