@@ -35,6 +35,13 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "resnet": {"channels": 16, "blocks": 1, "epochs": 20, "batch": 4, "rate": 0.01, "patience": 0},
     "lstm": {"hidden": 16, "epochs": 20, "batch": 8, "rate": 0.01, "patience": 0},
+    "ensemble": {
+        "members": {
+            "lstm": {"hidden": 8, "epochs": 10, "batch": 8, "rate": 0.01, "patience": 0},
+            "boosting": {"trees": 15, "leaf": 20},
+        },
+        "folds": 2,
+    },
 }
 #: Places of a sample of each kind.
 PLACES = {"rows": (), "sequences": (12,), "patches": (5, 6)}
@@ -69,6 +76,11 @@ def saved(fitted: Model, tmp_path: Path) -> Path:
     folder.mkdir()
     fitted.save(folder)
     return folder
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Find the files of a saved model, also those in the folders of its members."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def test_the_table_names_its_members() -> None:
@@ -295,12 +307,12 @@ def test_comes_back_with_its_parameters(fitted: Model, saved: Path, tmp_path: Pa
     twin = tmp_path / "twin"
     twin.mkdir()
     load_model(saved).save(twin)
-    for path in saved.iterdir():
-        assert (twin / path.name).read_bytes() == path.read_bytes()
+    for path in files_of(saved):
+        assert (twin / path.relative_to(saved)).read_bytes() == path.read_bytes()
 
 
 def test_files_are_data_not_code(saved: Path) -> None:
-    files = [path for path in saved.rglob("*") if path.is_file()]
+    files = files_of(saved)
     assert {path.suffix for path in files} <= {".json", ".safetensors"}
     for path in files:
         content = path.read_bytes()
@@ -349,7 +361,7 @@ def test_an_incomplete_description_is_refused(saved: Path) -> None:
 
 
 def test_a_missing_or_truncated_file_is_refused(saved: Path) -> None:
-    for path in sorted(saved.iterdir()):
+    for path in files_of(saved):
         whole = path.read_bytes()
         for part in (whole[:-1], whole[: len(whole) // 2], whole[:7], b""):
             path.write_bytes(part)

@@ -15,13 +15,15 @@ from vadose.models.bpnn import BPNN
 from vadose.models.cnn import CNN
 from vadose.models.cnn_gru import CNNGRU
 from vadose.models.dnn import DNN
+from vadose.models.ensemble import Ensemble
 from vadose.models.forest import RandomForest
 from vadose.models.lstm import LSTM
 from vadose.models.resnet import ResNet
 
 #: Every model by name.
 MODELS: dict[str, type[Model]] = {
-    model.name: model for model in (RandomForest, Boosting, BPNN, DNN, CNN, LSTM, CNNGRU, ResNet)
+    model.name: model
+    for model in (RandomForest, Boosting, BPNN, DNN, CNN, LSTM, CNNGRU, ResNet, Ensemble)
 }
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
+from scipy.optimize import nnls
 
 from vadose.errors import ModelProblem
 from vadose.models.base import (
@@ -240,3 +241,46 @@ def pooled_rmse(predicted: Column, y: Column, weight: Column | None = None) -> f
         share = np.broadcast_to(weight if weight.ndim == y.ndim else weight[..., None], y.shape)
     error = (predicted - y)[is_known]
     return float(np.sqrt(np.average(error**2, weights=share[is_known])))
+
+
+def best_weights(predicted: Column, truth: Column, weight: Column) -> Column:
+    """Find the weights of least square error that are 0 or more and add up to one.
+
+    Parameters
+    ----------
+    predicted
+        Dims ``(place, member)``, finite.
+    truth, weight
+        Dims ``(place,)``, finite.
+
+    Returns
+    -------
+    numpy.ndarray
+        Dims ``(member,)``.
+
+    Notes
+    -----
+    With weights that add up to one, the error of the mean is the mean ``E w`` of the members' errors.
+    Non-negative least squares with one more row, ``min |E b|² + c² (sum(b) - 1)²``, has its least value
+    where ``w = b / sum(b)`` has the least ``|E w|²``, whatever ``c > 0``: with ``b = s w`` and the best
+    ``s`` it is ``c² |E w|² / (c² + |E w|²)``, which rises with ``|E w|²``. So the constraint holds exactly,
+    without a penalty to choose.
+
+    References
+    ----------
+    Lawson and Hanson (1974), Solving Least Squares Problems, chapter 23.
+
+    Examples
+    --------
+    >>> truth = np.array([1.0, 2.0, 3.0])
+    >>> predicted = np.stack([truth + 1.0, truth - 3.0, truth + 9.0], axis=-1)
+    >>> best_weights(predicted, truth, np.ones(3)).round(6)
+    array([0.75, 0.25, 0.  ])
+    """
+    errors = (predicted - truth[:, None]) * np.sqrt(weight)[:, None]
+    # |E w| = |R w|, and R has a row for each member only
+    small = np.asarray(np.linalg.qr(errors, mode="r"))
+    size = float(np.linalg.norm(small, axis=0).max()) or 1.0
+    row = np.ones((1, predicted.shape[1]))
+    found, _ = nnls(np.concatenate([small / size, row]), np.append(np.zeros(len(small)), 1.0))
+    return np.asarray(found / found.sum())
