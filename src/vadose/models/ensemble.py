@@ -243,13 +243,7 @@ class Ensemble:
         self.weights_ = np.empty((target.shape[1], len(labels)))
         self.comparison_: dict[str, dict[str, list[float | None]]] = {}
         for output, truth in enumerate(target.T):
-            known = np.isfinite(truth) & (share > 0)
-            if not known.any():
-                raise ModelProblem(
-                    f"y, output {output}",
-                    found="no known value with a weight above 0",
-                    expected="something to weigh the members by",
-                )
+            known = np.isfinite(truth)
             of_members, truth_known = predicted[known, output], truth[known]
             weight = share[known]
             self.weights_[output] = best_weights(of_members, truth_known, weight)
