@@ -141,7 +141,7 @@ def layer_widths(hidden: str) -> list[int]:
     [20, 30, 30, 33]
     """
     widths = [int(one) for one in str(hidden).split("-") if one.isdecimal()]
-    if 0 in widths or "-".join(map(str, widths)) != str(hidden):
+    if not widths or 0 in widths or "-".join(map(str, widths)) != str(hidden):
         raise ModelProblem(
             "hidden", found=repr(hidden), expected="units of each layer, such as '20-30-30-33'"
         )
