@@ -324,7 +324,7 @@ def explain(
     VadoseError
         With the text to show.
     """
-    from vadose.pipeline.explain import explain_method
+    from vadose.pipeline.explaining import explain_method
     from vadose.report.explanation import write_explanation
 
     folder = RunFolder(Path(path))

@@ -16,6 +16,8 @@ Array = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
 #: Largest difference between a prediction and what its SHAP values sum to, relative to their spread.
 ADDITIVE = 1e-3
+#: Samples that trees explain at once.
+PART = 10
 
 
 def shap_values(
@@ -66,7 +68,12 @@ def shap_values(
         explainer = shap.TreeExplainer(
             as_dictionaries(trees), data=usual, feature_perturbation="interventional"
         )
-        values = np.asarray(explainer.shap_values(table, check_additivity=False), "f8")
+        parts = [
+            # small parts: the library shows a bar of its own when one takes long
+            explainer.shap_values(table[start : start + PART], check_additivity=False)
+            for start in range(0, len(table), PART)
+        ]
+        values = np.concatenate(parts).astype("f8")
     else:
 
         def double(rows: Array) -> Array:
