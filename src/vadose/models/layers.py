@@ -179,26 +179,53 @@ class WindowedGRU(nn.Module):
         return state
 
 
-class PartialConvolution(nn.Module):
-    """Convolve over the cells that there are, and make up for those that are missing in a window.
+class MaskedConvolution(nn.Module):
+    """Convolve over neighbours; the mean of those that there are stands for those that are missing.
 
-    Cells beyond the rim and cells that are masked count alike: as absent, not as 0.
+    Cells beyond the rim and cells that are masked are treated alike. A constant map stays constant up to
+    the rim, whatever the weights, which neither zeros nor a factor for the missing share would grant.
+
+    On a grid that is `finer` than that of the training, the neighbours are means over as many cells as
+    make one of the training's, and lie as far apart on the ground; the cell itself stays as fine as it is.
     """
 
     def __init__(self, channels: int, *, kernel: int) -> None:
         super().__init__()
-        self.kernel = kernel
-        self.convolution = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.kernel, self.finer = kernel, 1
+        self.convolution = nn.Conv2d(channels, channels, kernel)
 
     def forward(self, X: Tensor, is_there: Tensor) -> Tensor:
         """Keep the dims ``(sample, y, x, channel)``; ``X`` is 0 where ``(sample, y, x, 1)`` is 0."""
-        cells = is_there.permute(0, 3, 1, 2)
-        share = nn.functional.avg_pool2d(cells, self.kernel, 1, self.kernel // 2)
-        least = 1.0 / self.kernel**2  # where a cell is missing itself its value is not used
-        result: Tensor = self.convolution(X.permute(0, 3, 1, 2)) / share.clamp_min(least)
-        result = result.permute(0, 2, 3, 1) + self.bias
-        return result
+        own, cells = X.permute(0, 3, 1, 2), is_there.permute(0, 3, 1, 2)
+        reach = self.kernel // 2
+        if reach == 0:
+            result: Tensor = self.convolution(own)
+            return result.permute(0, 2, 3, 1)
+        ring = reach * self.finer
+        padded = [nn.functional.pad(one, [ring] * 4) for one in (own, cells)]
+        near, near_share = (_square_mean(one, self.finer) for one in padded)
+        wide, wide_share = (_square_mean(one, self.kernel * self.finer) for one in padded)
+        # where a square holds no cell its mean is 0; of the wide ones that happens only where no cell
+        # looks to
+        filled = torch.where(
+            near_share > 0,
+            near / near_share.clamp_min(1e-9),
+            wide / wide_share.clamp_min(1e-9),
+        )
+        weight, bias = self.convolution.weight, self.convolution.bias
+        result = nn.functional.conv2d(filled, weight, bias, dilation=self.finer)
+        if self.finer > 1:
+            departure = own - filled[..., ring:-ring, ring:-ring]
+            centre = weight[..., reach : reach + 1, reach : reach + 1]
+            result = result + nn.functional.conv2d(departure, centre)
+        return result.permute(0, 2, 3, 1)
+
+
+def _square_mean(maps: Tensor, cells: int) -> Tensor:
+    """Give the mean over a centred square of an odd number of cells along its side, 0 beyond the rim."""
+    side = cells | 1
+    rows = nn.functional.avg_pool2d(maps, (side, 1), 1, (side // 2, 0))
+    return nn.functional.avg_pool2d(rows, (1, side), 1, (0, side // 2))
 
 
 class MaskedBlock(nn.Module):
@@ -209,7 +236,7 @@ class MaskedBlock(nn.Module):
         self.norm = nn.LayerNorm(
             channels
         )  # over a cell's own channels: no cell feels the whole map
-        self.neighbours = PartialConvolution(channels, kernel=kernel)
+        self.neighbours = MaskedConvolution(channels, kernel=kernel)
         self.cell = nn.Sequential(nn.ReLU(), nn.Linear(channels, channels), nn.Dropout(dropout))
 
     def forward(self, X: Tensor, is_there: Tensor) -> Tensor:

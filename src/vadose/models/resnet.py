@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -20,9 +21,9 @@ class ResNet(Network):
     """Map the features of a cell, its surroundings and its neighbours to a value, by residual blocks.
 
     A block adds to what came in: a convolution over the neighbouring cells (3 x 3) and one over the
-    channels of the cell (1 x 1). Cells that are masked, and cells beyond the rim, are absent: they enter
-    no convolution, which is made up by the share of the cells that there are, and are set to 0 again
-    after each block. Ma et al. multiply the feature maps by the mask too, but then pool them to one
+    channels of the cell (1 x 1). Cells that are masked, and cells beyond the rim, are absent: what they
+    hold is removed before each block, and the mean of the neighbours that there are stands for them in
+    the convolution, so that they do not count as 0. Ma et al. multiply the feature maps by the mask too, but then pool them to one
     vector and connect it fully to the map, which fixes the map's size; here every layer is a
     convolution, so that maps of any size and grid go through, and what is pooled is the context.
 
@@ -43,17 +44,16 @@ class ResNet(Network):
 
     Attributes
     ----------
-    window : int
-        Side of the context's window in cells of the grid that is predicted on. A fit sets it to
-        `context`; on a grid whose cells are ``f`` times smaller set it to ``f * context``, so that it
-        remains as long on the ground. It is not written to disk.
+    finer : int
+        How many times smaller the cells are that are predicted on than those of the training. A fit and
+        a file set it to 1; whoever predicts on another grid sets it before.
 
     Notes
     -----
     Scale: trained at 36 km with a context of 3, a feature comes as its mean over 108 km and its departure
-    from that. At 1 km and with a window of 108 both mean the same again. The neighbours of a 3 x 3 kernel
-    do not: at 1 km they lie nearer, and differ less, than any that were seen in training. A kernel of 1
-    avoids this, and gives up the neighbours.
+    from that. At 1 km, with ``finer = 36``, the window is 108 cells and both mean the same again. The
+    neighbours in a 3 x 3 kernel are then means over 36 cells and lie 36 cells apart, as in training,
+    while the cell itself keeps its detail. A kernel of 1 is the plain way, without neighbours.
 
     A value depends on the cells within `reach` of its own, and on nothing beyond: norms are taken over the
     channels of a cell, never over a map. So tiles that overlap by `reach` join without seams.
@@ -61,7 +61,7 @@ class ResNet(Network):
     References
     ----------
     After Ma et al., whose depth and kernels are not to be had. He et al. (2016), arXiv:1603.05027, for
-    residual blocks; Liu et al. (2018), arXiv:1804.07723, for convolutions over the cells that there are.
+    residual blocks.
 
     Examples
     --------
@@ -105,12 +105,22 @@ class ResNet(Network):
         )
         self.context, self.channels, self.blocks = context, channels, blocks
         self.kernel, self.dropout = kernel, dropout
-        self.window = context
+        self.finer = 1
+
+    @property
+    def window(self) -> int:
+        """Give the side of the context's window, in cells of the grid that is predicted on."""
+        return self.context * self.finer
 
     @property
     def reach(self) -> int:
-        """Say how many cells away a cell can lie and still count."""
-        return self.blocks * (self.kernel // 2) + (self.window // 2 if self.context else 0)
+        """Say how many cells away a cell can lie and still count.
+
+        A kernel counts twice, since a missing cell in it is filled from the cells around that.
+        """
+        ring = self.kernel // 2 * self.finer
+        around = (self.kernel * self.finer) // 2 if ring else 0
+        return self.blocks * (ring + around) + self.window // 2
 
     def fit(
         self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
@@ -135,7 +145,7 @@ class ResNet(Network):
                     found=str(getattr(self, name)),
                     expected=f"{least} or more",
                 )
-        self.window = self.context
+        self.finer = 1
         return super().fit(X, y, weight=weight, groups=groups)
 
     def _module(self, features: int, outputs: int) -> nn.Module:
@@ -149,6 +159,17 @@ class ResNet(Network):
             kernel=self.kernel,
             dropout=self.dropout,
         )
+
+    def _blocks(self, module: nn.Module, table: Table) -> Iterator[tuple[slice, Table]]:
+        """Let the convolutions know of the grid."""
+        from vadose.models.layers import MaskedConvolution
+
+        if self.finer < 1:
+            raise ModelProblem(f"finer of {self.name}", found=str(self.finer), expected="1 or more")
+        for layer in module.modules():
+            if isinstance(layer, MaskedConvolution):
+                layer.finer = self.finer
+        return super()._blocks(module, table)
 
     def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scale features and put them in their context; the last channel tells which cells there are."""
