@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from vadose.pipeline import Progress
 
 #: Places that a model is learned anew from, to judge it on held-out blocks, and how often that is done.
-LEARNED, FOLDS = 6000, 4
+LEARNED, FOLDS = 4000, 3
 #: Samples that SHAP values are made for, and that stand for what is usual.
 ATTRIBUTED, USUAL = 200, 50
 #: Features whose curves are drawn, at most one of each group.
