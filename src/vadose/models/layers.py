@@ -19,17 +19,46 @@ def perceptron(
     return nn.Sequential(*layers, nn.Linear(features, outputs))
 
 
+class LockedDropout(nn.Module):
+    """Silence the same channels of a sample at all of its steps, so that a memory cannot average it out.
+
+    References
+    ----------
+    Gal and Ghahramani (2016), NeurIPS 29.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Keep the dims ``(sample, time, channel)``."""
+        mask = X.new_ones(len(X), 1, X.shape[-1])
+        return X * nn.functional.dropout(mask, self.share, self.training)
+
+
 class Recurrent(nn.Module):
-    """A linear layer with ReLU, an LSTM over time, dropout, and a linear layer for each step."""
+    """A linear layer with ReLU, an LSTM over time, locked dropout, and a linear layer for each step."""
 
     def __init__(
-        self, features: int, outputs: int, *, hidden: int, layers: int, dropout: float
+        self,
+        features: int,
+        outputs: int,
+        *,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.entry = nn.Sequential(nn.Linear(features, hidden), nn.ReLU())
+        self.entry = nn.Sequential(nn.Linear(features, embedding), nn.ReLU())
         inner = dropout if layers > 1 else 0.0
-        self.memory = nn.LSTM(hidden, hidden, layers, batch_first=True, dropout=inner)
-        self.exit = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, outputs))
+        self.memory = nn.LSTM(embedding, hidden, layers, batch_first=True, dropout=inner)
+        self.exit = nn.Sequential(LockedDropout(dropout), nn.Linear(hidden, outputs))
+        with torch.no_grad():  # remember at first: Jozefowicz et al. (2015), ICML 37:2342
+            for name, bias in self.memory.named_parameters():
+                if name.startswith("bias_hh"):
+                    bias[hidden : 2 * hidden] += 1.0
 
     def forward(self, X: Tensor) -> Tensor:
         """Map ``(sample, time, feature)`` to ``(sample, time, output)``."""

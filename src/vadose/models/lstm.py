@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from vadose.models.base import Kind
@@ -9,6 +10,8 @@ from vadose.models.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vadose.models.training import Plan
 
 
 class LSTM(Network):
@@ -18,8 +21,13 @@ class LSTM(Network):
     ----------
     hidden, layers
         Units of a layer of memory, and number of layers.
+    embedding
+        Units of the layer before the memory; 0: as many as `hidden`.
     dropout
-        Share of the units that are silenced in training.
+        Share of the units that are silenced in training, the same ones at all steps of a sample.
+    skip
+        Most first steps that are left out of a batch at random in training, so that the memory learns to
+        begin anywhere. Let the sequences begin as many steps before the first target.
     members, epochs, batch, rate, decay, patience, seed
         See `vadose.models.network.Network`.
 
@@ -46,7 +54,9 @@ class LSTM(Network):
         *,
         hidden: int = 64,
         layers: int = 1,
+        embedding: int = 0,
         dropout: float = 0.2,
+        skip: int = 0,
         members: int = 1,
         epochs: int = 60,
         batch: int = 32,
@@ -64,11 +74,20 @@ class LSTM(Network):
             patience=patience,
             seed=seed,
         )
-        self.hidden, self.layers, self.dropout = hidden, layers, dropout
+        self.hidden, self.layers, self.embedding = hidden, layers, embedding
+        self.dropout, self.skip = dropout, skip
+
+    def _plan(self, member: int) -> Plan:
+        return replace(super()._plan(member), skip=self.skip)
 
     def _module(self, features: int, outputs: int) -> nn.Module:
         from vadose.models.layers import Recurrent
 
         return Recurrent(
-            features, outputs, hidden=self.hidden, layers=self.layers, dropout=self.dropout
+            features,
+            outputs,
+            embedding=self.embedding or self.hidden,
+            hidden=self.hidden,
+            layers=self.layers,
+            dropout=self.dropout,
         )

@@ -48,6 +48,8 @@ class Plan:
         Epochs without a better validation loss after which to stop; 0: all epochs, last weights.
     clip
         Largest norm of a gradient.
+    skip
+        Most first steps of sequences that are left out of a batch, as many as chance says.
     seed
         Same seed, same weights.
     """
@@ -58,6 +60,7 @@ class Plan:
     decay: float = 0.0
     patience: int = 0
     clip: float = 1.0
+    skip: int = 0
     seed: int = 0
 
     def rate_at(self, epoch: int) -> float:
@@ -90,6 +93,10 @@ class Data:
     def take(self, rows: Tensor, device: torch.device) -> Data:
         """Give some samples, on the device."""
         return Data(*(part[rows].to(device) for part in (self.X, self.y, self.weight)))
+
+    def later(self, steps: int) -> Data:
+        """Leave out the first steps of sequences."""
+        return Data(*(part[:, steps:] for part in (self.X, self.y, self.weight)))
 
     def fingerprint(self) -> str:
         """Tell these samples from others."""
@@ -204,6 +211,9 @@ def _one_epoch(
     total = share = 0.0
     for count, rows in enumerate(torch.split(order, plan.batch)):
         batch = data.take(rows, where)
+        if plan.skip:
+            most = min(plan.skip, batch.X.shape[1] - 1)
+            batch = batch.later(int(torch.randint(most + 1, ())))
         with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
             predicted = module(batch.X)
         errors, known = squared_errors(predicted.float(), batch)
