@@ -237,7 +237,8 @@ def test_progress_passes_through_with_a_note() -> None:
     assert notes[0] == "random_forest, fold 1 of 2"
     assert notes[2] == "random_forest, on everything"
     assert notes[4].startswith("lstm, fold 1 of 2, loss ")
-    assert notes[-1].startswith("lstm, on everything, loss 0.")
+    assert notes[-2].startswith("lstm, on everything, loss ")
+    assert notes[-1] == "weights learned"
 
 
 def test_a_stopped_fit_goes_on_to_the_same_bits(

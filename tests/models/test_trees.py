@@ -149,17 +149,26 @@ def in_groups(count: int = 12, each: int = 25) -> tuple[np.ndarray, np.ndarray, 
 def test_sizes_are_compared_as_by_growing_each_of_them() -> None:
     X, y, groups = in_groups()
     both = np.stack([y, 2.0 * y], axis=-1)
+    weight = np.where(X[:, 0] > 0.5, 3.0, 0.5)
     choice = choose_forest(
-        X, both, groups, forest=RandomForest(seed=3), trees=(8, 4), leaves=(5, 1), folds=3
+        X,
+        both,
+        groups,
+        forest=RandomForest(seed=3),
+        weight=weight,
+        trees=(8, 4),
+        leaves=(5, 1),
+        folds=3,
     )
     fold_of = deal_folds(groups, 3, seed=3)
     for row in choice.table.itertuples():
         errors = []
         for fold in range(3):
             grown = RandomForest(trees=row.trees, leaf=row.leaf, seed=3)
-            grown.fit(X[fold_of != fold], both[fold_of != fold])
-            error = grown.predict(X[fold_of == fold]) - both[fold_of == fold]
-            errors.append(np.sqrt(np.mean(error**2)))
+            kept, held = fold_of != fold, fold_of == fold
+            grown.fit(X[kept], both[kept], weight=weight[kept])
+            squares = ((grown.predict(X[held]) - both[held]) ** 2).mean(axis=1)
+            errors.append(np.sqrt(np.average(squares, weights=weight[held])))
         assert row.rmse == pytest.approx(np.mean(errors), rel=1e-12)
         assert row.spread == pytest.approx(np.std(errors, ddof=1), rel=1e-9)
     assert list(zip(choice.table["trees"], choice.table["leaf"], strict=True)) == [

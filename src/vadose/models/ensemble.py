@@ -189,6 +189,8 @@ class Ensemble:
             labels,
         )
         self.members_ = members
+        total = self._steps(len(labels))
+        self.progress(total, total, "weights learned")
         return self
 
     def _fresh(self) -> dict[str, Model]:
@@ -218,7 +220,7 @@ class Ensemble:
         else:
             place, part = f"{label}, fold {fold + 1} of {self.folds}", f"fold_{fold}"
         before = (number * (self.folds + 1) + fold) * STEPS
-        total = len(fresh) * (self.folds + 1) * STEPS
+        total = self._steps(len(fresh))
 
         def tell(done: int, steps: int, note: str = "") -> None:
             now = before + STEPS * done // max(steps, 1)
@@ -229,6 +231,9 @@ class Ensemble:
         _set(model, "progress", tell)
         _set(model, "checkpoint", None if folder is None else folder / part)
         return model
+
+    def _steps(self, members: int) -> int:
+        return members * (self.folds + 1) * STEPS
 
     def _folder(self, number: int) -> Path | None:
         return None if self.checkpoint is None else self.checkpoint / f"member_{number}"
