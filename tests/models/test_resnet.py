@@ -152,6 +152,21 @@ def test_a_value_depends_on_cells_within_reach_only(context: int) -> None:
     assert np.maximum(np.abs(rows - 7), np.abs(columns - 7)).max() <= network.reach
 
 
+@pytest.mark.parametrize("finer", [1, 2, 3])
+def test_tiles_that_overlap_by_the_reach_join_without_seams(finer: int) -> None:
+    X = maps(8)
+    network = quick(context=3).fit(X, neighbour_mean(X))
+    network.finer = finer
+    whole = maps(1, 48, seed=1)
+    whole[0, np.random.default_rng(2).random((48, 48)) < 0.2] = np.nan
+    values = network.predict(whole)
+    for first, last in ((0, 24), (24, 48)):
+        start = max(first - network.reach, 0)
+        tile = network.predict(whole[:, :, start : last + network.reach])
+        inner = tile[:, :, first - start : last - start]
+        np.testing.assert_allclose(inner, values[:, :, first:last], atol=1e-5)
+
+
 def ground(factor: int, seed: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Cells of a landscape, and a target of the mean over 3 coarse cells and the departure from it."""
     side, halo = 12, 3

@@ -23,9 +23,9 @@ class ResNet(Network):
     A block adds to what came in: a convolution over the neighbouring cells (3 x 3) and one over the
     channels of the cell (1 x 1). Cells that are masked, and cells beyond the rim, are absent: what they
     hold is removed before each block, and the mean of the neighbours that there are stands for them in
-    the convolution, so that they do not count as 0. Ma et al. multiply the feature maps by the mask too, but then pool them to one
-    vector and connect it fully to the map, which fixes the map's size; here every layer is a
-    convolution, so that maps of any size and grid go through, and what is pooled is the context.
+    the convolution, so that they do not count as 0. Ma et al. multiply the feature maps by the mask too,
+    but then pool them to one vector and connect it fully to the map, which fixes the map's size; here
+    every layer is a convolution, so that maps of any size go through, and what is pooled is the context.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ResNet(Network):
         Features between the layers, and number of residual blocks.
     kernel
         Cells along the side of a convolution over neighbours (odd). With 1 a cell sees its own features
-        and their context only, and all that it sees has the same meaning on every grid.
+        and their context only.
     dropout
         Share of the units that are silenced in training.
     members, epochs, batch, rate, decay, patience, seed
@@ -53,7 +53,7 @@ class ResNet(Network):
     Scale: trained at 36 km with a context of 3, a feature comes as its mean over 108 km and its departure
     from that. At 1 km, with ``finer = 36``, the window is 108 cells and both mean the same again. The
     neighbours in a 3 x 3 kernel are then means over 36 cells and lie 36 cells apart, as in training,
-    while the cell itself keeps its detail. A kernel of 1 is the plain way, without neighbours.
+    while the cell itself keeps its detail. (Of an even ``finer`` these means are over one cell more.)
 
     A value depends on the cells within `reach` of its own, and on nothing beyond: norms are taken over the
     channels of a cell, never over a map. So tiles that overlap by `reach` join without seams.
