@@ -82,7 +82,7 @@ def test_a_step_takes_all_rows_or_as_many_as_named() -> None:
         network = BPNN(hidden="3", epochs=3, patience=0, rows=rows).fit(X, y)
         return network.histories_[0].training
 
-    assert losses(0) == losses(300) == losses(20_000)
+    assert losses(0) == losses(300) == losses(10_000)
     assert losses(40) == losses(40) != losses(0)
 
 

