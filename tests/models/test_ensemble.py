@@ -206,9 +206,11 @@ def test_members_that_cannot_be_are_refused() -> None:
 
     with pytest.raises(
         ModelProblem,
-        match="member 'patchwork' of the ensemble: found kind 'patches', expected 'rows' or 'seq",
+        match="member 'patchwork' of the ensemble: found kind 'patches', expected a single model of",
     ):
         Ensemble(members=[Patchwork()]).fit(X, y)
+    with pytest.raises(ModelProblem, match="member 'ensemble' of the ensemble: found an ensemble"):
+        Ensemble(members="dnn, ensemble").fit(X, y)
 
 
 def test_too_few_groups_for_the_folds_are_refused() -> None:

@@ -357,11 +357,11 @@ def _labelled(models: Sequence[Model]) -> dict[str, Model]:
     labelled: dict[str, Model] = {}
     for model in models:
         name = model.model.name if isinstance(model, EachStep) else model.name
-        if model.kind == "patches":
+        if model.kind == "patches" or name == Ensemble.name:
             raise ModelProblem(
                 f"member {name!r} of the ensemble",
-                found="kind 'patches'",
-                expected="'rows' or 'sequences'",
+                found="an ensemble" if name == Ensemble.name else "kind 'patches'",
+                expected="a single model of kind 'rows' or 'sequences'",
             )
         count = sum(label.split(" ")[0] == name for label in labelled) + 1
         label = name if count == 1 else f"{name} {count}"
