@@ -22,7 +22,7 @@ from vadose.downscale.base import (
     save_downscaler,
 )
 from vadose.errors import CubeProblem, ModelProblem
-from vadose.grids import coordinates
+from vadose.grids import coordinates, grid_of, nesting
 from vadose.models.base import Column, Groups, Model, Table
 from vadose.samples import Patches, Rows, Sampler, Sequences
 from vadose.samples.base import Canvas
@@ -147,7 +147,9 @@ class Direct:
         if self.model.kind == "sequences":
             return Sequences(self.predictors, gaps=self.gaps, **position)
         if self.model.kind == "patches":
-            overlap = 0 if tile is None else tile // 4
+            # a cell is taken from the tile in which it is farthest from the rim
+            reach = 2 * getattr(self.model, "reach", 0)
+            overlap = 0 if tile is None else min(reach, tile - 1)
             return Patches(self.predictors, size=tile, overlap=overlap, **position)
         return Rows(self.predictors, **position)
 
@@ -157,6 +159,9 @@ class Direct:
         is_predictable(fine, self.predictors)
         if not hasattr(self, "feature_names_"):
             raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
+        finer = nesting(grid_of(coarse), grid)["y"]
+        if hasattr(self.model, "finer"):  # a kernel looks as far on the ground as in training
+            self.model.finer = finer
         sampler = self._sampler(self.tile)
         check_features(self.feature_names_, sampler.feature_names)
         cube = _daily(fine[self.predictors], coarse[self.target])
