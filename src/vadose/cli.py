@@ -81,6 +81,7 @@ def fit(run: Run) -> None:
     from vadose import pipeline
 
     pipeline.fit(run, progress=_bar)
+    _held(run)
     typer.echo(f"Models are in {run / 'models'}. Next: vadose downscale {run}")
 
 
@@ -135,6 +136,7 @@ def _say_what_is_there(out: Path) -> None:
 
 
 def _show(out: Path) -> None:
+    _held(out)
     _table(out)
     typer.echo(f"Product: {out / 'product.nc'}\nReport:  {out / 'report.html'}")
 
@@ -209,6 +211,32 @@ def _explained(run: Path) -> None:
     Console().print(table)
     for text in (found["comparisons"][-1]["verdict"], *found["notes"]):
         typer.echo(text)
+
+
+def _held(run: Path) -> None:
+    """Tell how well the models give the coarse target where it was kept from them."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    path = run / "fit_scores.json"
+    if not path.exists():
+        return
+    scores = json.loads(path.read_text(encoding="utf-8"))
+    table = Table(title=f"the coarse field, {scores['title']}")
+    for column in ("method", "layer", "part"):
+        table.add_column(column)
+    for column in ("R", "RMSE", "ubRMSE"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for method in scores["methods"].values():
+        for layer, parts in method["layers"].items():
+            for part, row in parts.items():
+                if row["n"]:
+                    numbers = [_number(row["r"], ".3f")]
+                    numbers += [_number(row[metric], ".4f") for metric in ("rmse", "ubrmse")]
+                    table.add_row(method["title"], layer.replace("_", " "), part, *numbers)
+    Console().print(table)
 
 
 def _alignment(run: Path) -> None:

@@ -119,17 +119,15 @@ def coarse_scores(recipe: Recipe, run: Path, coarse: xr.Dataset, parts: Split) -
         downscaler = load_downscaler(run / f"models/{name}")
         assert isinstance(downscaler, Direct)  # noqa: S101 - of these kinds
         predicted = downscaler.predict(coarse[recipe.predictors], coarse)
-        methods[name] = {
-            "title": method.title,
-            **{
-                layer: {
-                    part: _score(predicted[layer], coarse[layer].where(where))
-                    for part, where in parts.parts.items()
-                }
-                for layer in (recipe.target, *recipe.also)
-                if layer in predicted
-            },
+        layers = {
+            layer: {
+                part: _score(predicted[layer], coarse[layer].where(where))
+                for part, where in parts.parts.items()
+            }
+            for layer in (recipe.target, *recipe.also)
+            if layer in predicted
         }
+        methods[name] = {"title": method.title, "layers": layers}
     return {
         "scheme": parts.scheme,
         "title": parts.title,

@@ -185,6 +185,7 @@ def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, 
             "typical": tables.small(float(np.median(closed)) if closed.size else float("nan")),
             "is_rounding": _largest(scene) <= ROUNDING,
         },
+        "held": None if run.held is None else tables.held_rows(run.held),
         "provenance": tables.manifest_rows(run),
     }
 

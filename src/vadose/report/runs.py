@@ -105,6 +105,22 @@ class Scores(_Record):
     methods: dict[str, Method]
 
 
+class HeldMethod(_Record):
+    """Hold one direct method's scores against the coarse target, part by part."""
+
+    title: str
+    layers: dict[str, dict[str, Metrics]]
+
+
+class Held(_Record):
+    """Hold what the recipe kept from learning, and how well it was given."""
+
+    scheme: str
+    title: str
+    is_optimistic: bool
+    methods: dict[str, HeldMethod]
+
+
 @dataclass(frozen=True)
 class Importance:
     """Say how much the method relies on one predictor."""
@@ -122,6 +138,8 @@ class Run:
     ----------
     coarse, product, truth
         Cubes, read lazily; `truth` is None where the run had none.
+    held
+        Scores of what the recipe kept from learning; None where it kept nothing.
     """
 
     path: Path
@@ -132,6 +150,7 @@ class Run:
     coarse: xr.Dataset
     product: xr.Dataset
     truth: xr.Dataset | None
+    held: Held | None = None
 
     @property
     def fine_grid(self) -> GeoBox:
@@ -170,7 +189,7 @@ def read_run(path: Path) -> Run:
                 expected=f"one of {', '.join(scores.methods) or 'several methods'}",
                 remedy="Run the job again, so that scores and manifest come from one run.",
             )
-    truth = path / "truth.zarr"
+    truth, held = path / "truth.zarr", path / "fit_scores.json"
     run = Run(
         path=path,
         manifest=manifest,
@@ -180,6 +199,7 @@ def read_run(path: Path) -> Run:
         coarse=_cube(path / "coarse.zarr", manifest.target),
         product=_cube(path / "product.zarr", manifest.target),
         truth=_cube(truth, manifest.target) if truth.exists() else None,
+        held=_record(held, Held) if held.exists() else None,
     )
     if run.truth is not None and tuple(grid_of(run.truth).shape) != tuple(run.fine_grid.shape):
         raise RunProblem(

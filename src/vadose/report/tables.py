@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from vadose.report.runs import Run, Scores
+from vadose.report.runs import Held, Run, Scores
 from vadose.schema import ORIGIN
 
 NONE = "–"
@@ -132,6 +132,43 @@ def _gain_cell(scores: Scores, name: str, baseline: str) -> Cell:
     tone = "better" if over.rmse > 0 else "worse" if over.rmse < 0 else ""
     share = (base - method.pooled.rmse) / base if base else float("nan")
     return Cell(number(over.rmse, 4, signed=True), tone=tone, note=percent(share))
+
+
+@dataclass(frozen=True)
+class HeldRow:
+    """One part of the coarse cube, as one method gives one layer of it."""
+
+    title: str
+    layer: str
+    part: str
+    cells: tuple[str, ...]
+
+
+def held_rows(held: Held) -> list[HeldRow]:
+    """Lay out the scores against the coarse target: R, RMSE, ubRMSE, bias, number of values."""
+    names = {
+        "train": "learned from",
+        "validation": "kept for choosing",
+        "test": "kept for judging",
+    }
+    return [
+        HeldRow(
+            title=method.title,
+            layer=layer.replace("_", " "),
+            part=names.get(part, part),
+            cells=(
+                number(own.r, 3),
+                number(own.rmse, 4),
+                number(own.ubrmse, 4),
+                number(own.bias, 4, signed=True),
+                whole(own.n),
+            ),
+        )
+        for method in held.methods.values()
+        for layer, parts in method.layers.items()
+        for part, own in parts.items()
+        if own.n > 0
+    ]
 
 
 @dataclass(frozen=True)
