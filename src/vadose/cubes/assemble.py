@@ -20,6 +20,7 @@ def withhold(
     target: str,
     predictors: Sequence[str],
     factor: int,
+    also: Sequence[str] = (),
     min_valid: float = 0.5,
 ) -> dict[str, xr.Dataset]:
     """Make a study whose answer is known: aggregate the target, and keep the fine one as the truth.
@@ -32,13 +33,16 @@ def withhold(
         Names of its variables.
     factor
         Fine cells along the side of a coarse cell.
+    also
+        Further layers to learn; withheld like the target.
     min_valid
         Share of a coarse cell that must have values.
 
     Returns
     -------
     dict
-        ``coarse`` (target, predictors and ``land_fraction``), ``fine`` (predictors) and ``truth`` (target).
+        ``coarse`` (target, further layers, predictors and ``land_fraction``), ``fine`` (predictors) and
+        ``truth`` (target and further layers).
 
     Raises
     ------
@@ -58,7 +62,7 @@ def withhold(
     >>> sorted(cubes), cubes["coarse"].sizes["y"]
     (['coarse', 'fine', 'truth'], 4)
     """
-    wanted = [target, *predictors]
+    wanted = [target, *also, *predictors]
     check_cube(cube, required=wanted, source="sources")
     cube = whole_cells(cube[wanted], factor).load()
     check_values(cube, source="sources")
@@ -71,7 +75,7 @@ def withhold(
             remedy="Lower min_valid or take a larger region.",
         )
     coarse["land_fraction"] = land_fraction(cube[target], coarse)
-    return {"coarse": coarse, "fine": cube[list(predictors)], "truth": cube[[target]]}
+    return {"coarse": coarse, "fine": cube[list(predictors)], "truth": cube[[target, *also]]}
 
 
 def align_in_time(

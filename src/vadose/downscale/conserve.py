@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import xarray as xr
+from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import area_mean, nearest, smooth
 from vadose.downscale.base import Downscaler, align, as_cube, origin_of
@@ -146,19 +147,24 @@ class Closed:
         return self
 
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
-        """Predict, close, and add ``closure_residual`` (repeated over the fine cells)."""
+        """Predict, close, and add ``closure_residual`` (repeated over the fine cells).
+
+        Further layers are closed too, where the coarse cube has them.
+        """
         fine, grid = align(fine, coarse, self.target)
-        wanted = coarse[self.target]
-        raw = self.inner.predict(fine, coarse)[self.target]
-        values = close(
-            raw,
-            wanted,
-            bounds=self.bounds or VARIABLES[self.target].valid_range,
-            tolerance=self.tolerance,
-        )
+        product = self.inner.predict(fine, coarse)
+        cube = self._closed(product[self.target], coarse[self.target], grid)
+        for name in map(str, product.data_vars):
+            if name in coarse and name != self.target:
+                cube[name] = self._closed(product[name], coarse[name], grid)[name]
+        return with_residual(cube, coarse[self.target])
+
+    def _closed(self, raw: xr.DataArray, wanted: xr.DataArray, grid: GeoBox) -> xr.Dataset:
+        name = str(wanted.name)
+        bounds = self.bounds or VARIABLES[name].valid_range
+        values = close(raw, wanted, bounds=bounds, tolerance=self.tolerance)
         values.attrs = dict(raw.attrs)
-        cube = as_cube(values, self.target, origin_of(values, nearest(wanted, grid)))
-        return with_residual(cube, wanted)
+        return as_cube(values, name, origin_of(values, nearest(wanted, grid)))
 
 
 class Blend:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from vadose.config import Recipe
+from vadose.cubes.regrid import nearest, smooth
 from vadose.errors import RunProblem
 from vadose.grids import cell_area, grid_of
 from vadose.store import open_cube
@@ -47,9 +48,27 @@ def against_truth(run: Path, recipe: Recipe) -> Scores:
             },
             "closure_max": closure(fields[name], coarse),
         }
-    return _content(
+    content = _content(
         recipe, methods, reference="truth", weights="cell area", unit=truth.attrs["units"]
     )
+    return {**content, "layers": {layer: _of_layer(run, recipe, layer) for layer in recipe.also}}
+
+
+def _of_layer(run: Path, recipe: Recipe, layer: str) -> Scores:
+    """Score the methods that give a further layer, beside its own coarse field."""
+    coarse = open_cube(run / "coarse.zarr")[layer].load()
+    truth = open_cube(run / "truth.zarr")[layer].load()
+    grid = grid_of(truth)
+    fields = {"nearest": nearest(coarse, grid), "smooth": smooth(coarse, grid)}
+    for name in recipe.methods:
+        cube = open_cube(run / f"predictions/{name}.zarr")
+        if layer in cube:
+            fields[name] = cube[layer].load()
+    score = compare(fields, truth, grid_of(coarse))
+    return {
+        name: {view: _numbers(score.sel(product=name, view=view)) for view in VIEWS}
+        for name in fields
+    }
 
 
 VIEWS = ("pooled", "within_cell")

@@ -80,6 +80,7 @@ def open_cubes(
             merged,  # type: ignore[arg-type]  # a recipe has a source
             target=recipe.target,
             predictors=recipe.predictors,
+            also=recipe.also,
             factor=build.factor,
             min_valid=build.min_valid,
         )
@@ -93,13 +94,14 @@ def _on_two_grids(
     build, rows = recipe.build, []
     source = next(one for one in build.sources if one.use == "target")
     opened = _opened(source, build, origin, inputs, build.region)
-    if recipe.target not in opened:
+    layers = [recipe.target, *recipe.also]
+    if not set(layers) <= set(opened.data_vars):
         raise CubeProblem(
             f"source {source.product}",
             found=f"variables {', '.join(sorted(map(str, opened.data_vars)))}",
-            expected=recipe.target,
+            expected=", ".join(layers),
         )
-    target = opened[[recipe.target]]
+    target = opened[layers]
     if build.coarse is not None:
         grid = _window(named_grid(build.coarse), build.region or _extent(grid_of(target)))
         placed = reproject(target, grid, rules=source.rules, min_valid=build.min_valid)
