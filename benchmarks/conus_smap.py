@@ -118,16 +118,20 @@ def train(job: Job) -> Array:
 
 
 def scores(predicted: Array, truth: Array) -> dict[str, float]:
-    """Give medians over pixels of R, RMSE and ubRMSE of each pixel's days."""
+    """Give medians over pixels of R, RMSE and ubRMSE of each pixel's days.
+
+    A pixel in which either side does not vary has no R, and takes no part in that median.
+    """
     rows = []
     for own, reference in zip(predicted, truth, strict=True):
         is_common = np.isfinite(own) & np.isfinite(reference)
         if is_common.sum() < 10:
             continue
         error = own[is_common] - reference[is_common]
-        r = np.corrcoef(own[is_common], reference[is_common])[0, 1]
+        varies = min(own[is_common].std(), reference[is_common].std()) > 1e-6
+        r = np.corrcoef(own[is_common], reference[is_common])[0, 1] if varies else np.nan
         rows.append((r, np.sqrt(np.mean(error**2)), error.std()))
-    middle = np.median(rows, axis=0)
+    middle = np.nanmedian(rows, axis=0)
     return dict(zip(("r", "rmse", "ubrmse"), map(float, middle), strict=True))
 
 

@@ -130,6 +130,7 @@ def test_progress_is_told(study: Study) -> None:
 SMALL: dict[str, dict[str, Any]] = {
     "dnn": {"width": 32, "depth": 2, "epochs": 30, "batch": 64},
     "lstm": {"hidden": 16, "epochs": 40, "rate": 0.01},
+    "resnet": {"channels": 8, "blocks": 1, "epochs": 60, "rate": 0.01, "patience": 0},
 }
 
 
@@ -335,7 +336,9 @@ def test_more_or_fewer_features_are_refused(fitted: Direct | Residual, saved: Pa
 
 def test_another_kind_or_format_is_refused(saved: Path) -> None:
     edit(saved, model="oracle")
-    with pytest.raises(ModelProblem, match="found kind 'oracle', expected direct, multiscale, residual"):
+    with pytest.raises(
+        ModelProblem, match="found kind 'oracle', expected direct, multiscale, residual"
+    ):
         load_downscaler(saved)
 
 

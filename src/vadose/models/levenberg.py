@@ -26,7 +26,7 @@ from torch.func import functional_call, jacrev, vmap
 
 from vadose.errors import ModelProblem
 from vadose.models.base import Progress, quiet
-from vadose.models.training import Data, History, Plan, _State, device, seeded, squared_errors
+from vadose.models.training import Data, History, Plan, State, device, seeded, squared_errors
 
 #: First damping, what it is divided or multiplied by, and its limits.
 DAMPING, FACTOR, LEAST_DAMPING, MOST_DAMPING = 1e-3, 10.0, 1e-20, 1e10
@@ -106,7 +106,7 @@ def train(
     """
     module.to(device=device(), dtype=torch.float64)
     memory = Memory(module)
-    state = _State(plan, training, module, memory, checkpoint)
+    state = State(plan, training, module, memory, checkpoint)
     state.resume()
     for epoch in range(state.epoch, plan.epochs):
         if plan.patience and validation is not None and state.stale >= plan.patience:

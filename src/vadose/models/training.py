@@ -175,7 +175,7 @@ def train(
     where = device()
     module.to(where)
     optimiser = torch.optim.AdamW(module.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    state = _State(plan, training, module, optimiser, checkpoint)
+    state = State(plan, training, module, optimiser, checkpoint)
     state.resume()
     for epoch in range(state.epoch, plan.epochs):
         if plan.patience and validation is not None and state.stale >= plan.patience:
@@ -268,7 +268,7 @@ def _name_culprits(errors: Tensor, rows: Tensor, place: str) -> None:
     )
 
 
-class _State:
+class State:
     """Hold what a training needs to go on: weights, the optimiser's memory, the best so far."""
 
     def __init__(
