@@ -154,7 +154,7 @@ def test_faults_are_named(window, changes, words):
 
 @pytest.fixture(scope="module")
 def earth():
-    return world(size=32, days=6, factor=8, seed=3)
+    return world(size=32, days=30, factor=8, seed=3)
 
 
 def test_two_layers_from_files_to_scores(earth, tmp_path):
@@ -206,7 +206,7 @@ def test_two_layers_from_files_to_scores(earth, tmp_path):
                 "title": "LSTM",
                 "kind": "direct",
                 "model": "lstm",
-                "parameters": {"hidden": 8, "epochs": 20, "rate": 0.01},
+                "parameters": {"hidden": 8, "epochs": 10, "rate": 0.01},
             },
             "closed": {"title": "LSTM, closed", "kind": "close", "of": ["lstm"]},
         },
@@ -216,7 +216,7 @@ def test_two_layers_from_files_to_scores(earth, tmp_path):
     out = tmp_path / "run"
     pipeline.run(recipe, out)
     below = json.loads((out / "scores.json").read_text())["layers"][ROOT_ZONE]
-    assert set(below) == {"nearest", "smooth", "lstm", "closed"}
+    assert set(below) == {"nearest", "smooth", "soil_water_index", "lstm", "closed"}
     assert all(np.isfinite(row["pooled"]["rmse"]) for row in below.values())
     coarse = open_cube(out / "coarse.zarr")
     with xr.open_dataset(out / "product.nc", engine="h5netcdf") as product:

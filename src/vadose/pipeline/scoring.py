@@ -13,6 +13,8 @@ import xarray as xr
 
 from vadose.config import Recipe
 from vadose.cubes.regrid import nearest, smooth
+from vadose.downscale.baselines import Interpolation
+from vadose.downscale.root_zone import ROOT_ZONE, SoilWaterIndex
 from vadose.errors import RunProblem
 from vadose.grids import cell_area, grid_of
 from vadose.store import open_cube
@@ -21,6 +23,8 @@ from vadose.validate.protocol import closure, compare, gains
 from vadose.validate.stations import score_stations, station_gains, summary
 
 BASELINES = ("nearest", "smooth")
+#: Steps from which on the past of the surface is a baseline for the root zone.
+DAYS_OF_MEMORY = 30
 Scores = dict[str, Any]
 
 
@@ -55,11 +59,15 @@ def against_truth(run: Path, recipe: Recipe) -> Scores:
 
 
 def _of_layer(run: Path, recipe: Recipe, layer: str) -> Scores:
-    """Score the methods that give a further layer, beside its own coarse field."""
+    """Score the methods that give a further layer, beside its own coarse field and the surface's past."""
     coarse = open_cube(run / "coarse.zarr")[layer].load()
     truth = open_cube(run / "truth.zarr")[layer].load()
     grid = grid_of(truth)
     fields = {"nearest": nearest(coarse, grid), "smooth": smooth(coarse, grid)}
+    if layer == ROOT_ZONE and coarse.sizes.get("time", 1) >= DAYS_OF_MEMORY:
+        cubes = open_cube(run / "coarse.zarr"), open_cube(run / "fine.zarr")
+        index = SoilWaterIndex(Interpolation(smooth, target=recipe.target)).fit(cubes[0])
+        fields["soil_water_index"] = index.predict(cubes[1], cubes[0])[layer].load()
     for name in recipe.methods:
         cube = open_cube(run / f"predictions/{name}.zarr")
         if layer in cube:
