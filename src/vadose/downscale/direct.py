@@ -134,15 +134,22 @@ class Direct:
                 remedy="Check the gaps of each predictor.",
             )
         groups = natural_groups(coarse)
-        samples = self._sampler(None).take(coarse, self.targets, groups=groups)
+        samples = self.sampler().take(coarse, self.targets, groups=groups)
         assert samples.y is not None  # noqa: S101 - asked for
         assert samples.groups is not None  # noqa: S101 - asked for
         return samples.X, samples.y, samples.groups
 
     def _names(self) -> tuple[str, ...]:
-        return self._sampler(None).feature_names
+        return self.sampler().feature_names
 
-    def _sampler(self, tile: int | None) -> Sampler:
+    def sampler(self, tile: int | None = None) -> Sampler:
+        """Give what takes samples as the model sees them.
+
+        Parameters
+        ----------
+        tile
+            Cells along the side of a map, for a model of patches; whole maps unless given.
+        """
         position = {"with_position": self.with_position}
         if self.model.kind == "sequences":
             return Sequences(self.predictors, gaps=self.gaps, **position)
@@ -162,7 +169,7 @@ class Direct:
         finer = nesting(grid_of(coarse), grid)["y"]
         if hasattr(self.model, "finer"):  # a kernel looks as far on the ground as in training
             self.model.finer = finer
-        sampler = self._sampler(self.tile)
+        sampler = self.sampler(self.tile)
         check_features(self.feature_names_, sampler.feature_names)
         cube = _daily(fine[self.predictors], coarse[self.target])
         fields = self._fields(cube, sampler)

@@ -93,7 +93,7 @@ class Residual:
             When the factor is no power of the ratio but is to be gone in steps.
         """
         check_cube(coarse, required=[self.target, *self.predictors], source="coarse cube")
-        self._steps_down()
+        self.steps_down()
         X, y, groups = self.training_data(coarse)
         if hasattr(self.model, "progress"):
             self.model.progress = self.progress
@@ -113,7 +113,7 @@ class Residual:
         for count, (row, column) in enumerate(self._offsets()):
             part, blocks = _whole_blocks(coarse, self.ratio, row, column)
             for step in _steps(part, part.sizes.get("time", 1)):
-                sample, values = self._sample(step)
+                sample, values = self.departures(step)
                 samples.append(sample)
                 columns.append(values)
                 groups.append(blocks.ravel()[sample.rows])
@@ -150,8 +150,8 @@ class Residual:
         ]
         return np.stack(maps), np.stack(targets), np.stack(blocks)
 
-    def _ask(self, sample: Features) -> Array:
-        """Give the model's departure for each row of a step."""
+    def predict_departures(self, sample: Features) -> Array:
+        """Give the model's departure from the smooth field for each row of one step's features."""
         if self.model.kind == "rows":
             return self.model.predict(sample.table)
         if self.model.kind == "sequences":
@@ -159,8 +159,14 @@ class Residual:
         field = self.model.predict(_map(sample.table, sample, sample.prior.shape)[None])
         return np.asarray(field[0].ravel()[sample.rows])
 
-    def _steps_down(self) -> list[int]:
-        """List the factors to go down by, one after the other."""
+    def steps_down(self) -> list[int]:
+        """List the factors to go down by, one after the other: `factor` itself unless `in_steps`.
+
+        Raises
+        ------
+        GridProblem
+            When the factor is no power of the ratio but is to be gone in steps.
+        """
         if not self.in_steps:
             return [self.factor]
         steps = round(math.log(self.factor, self.ratio))
@@ -173,7 +179,20 @@ class Residual:
             )
         return [self.ratio] * steps
 
-    def _sample(self, step: xr.Dataset) -> tuple[Features, Array]:
+    def departures(self, step: xr.Dataset) -> tuple[Features, Array]:
+        """Take what one moment of a coarse cube has to learn from.
+
+        Parameters
+        ----------
+        step
+            Target and predictors, dims ``y, x``, of which `ratio` cells along a side make a larger one.
+
+        Returns
+        -------
+        tuple
+            Features of the complete cells, and the departure of each from the smooth field through the
+            means of the larger cells.
+        """
         known = step[self.target].astype("f8")
         area = cell_area(grid_of(step))
         if LAND in step:  # a coastal cell speaks for its land only
@@ -213,7 +232,7 @@ class Residual:
     def _one_moment(self, stack: xr.DataArray, target: xr.DataArray) -> Array:
         left = self.factor
         fine_area = cell_area(grid_of(stack)).where(stack.isel(predictor=0).notnull(), 0.0)
-        for factor in self._steps_down():
+        for factor in self.steps_down():
             left //= factor
             level, area = stack, fine_area
             if left > 1:
@@ -224,7 +243,7 @@ class Residual:
             sample = features(level, target.rename(self.target), area)
             check_features(self.feature_names_, sample.names)
             shape = tuple(grid_of(level).shape)
-            departure = _painted(self._ask(sample), sample.rows, shape)
+            departure = _painted(self.predict_departures(sample), sample.rows, shape)
             field = level.isel(predictor=0, drop=True).copy(data=sample.prior + departure)
             if left > 1:
                 bounds = VARIABLES[self.target].valid_range

@@ -261,7 +261,7 @@ def _direct_scales(direct: Direct, coarse: xr.Dataset, fine: xr.Dataset, blocks:
 
 def _sampler(direct: Direct, steps: int) -> Sampler:
     """Give the downscaler's own sampler, with samples small enough to have many of them."""
-    sampler = direct._sampler(None)
+    sampler = direct.sampler()
     if isinstance(sampler, Sequences):
         return replace(sampler, length=min(STEPS, steps))
     return replace(sampler, size=CELLS) if isinstance(sampler, Patches) else sampler
@@ -316,7 +316,7 @@ def _residual_scales(
     upper = whole_cells(coarse, residual.ratio)
     for step in _moments(coarse, target):
         learned = _at(upper, step)
-        sample, values = residual._sample(learned)
+        sample, values = residual.departures(learned)
         where = _places(sample, grid_of(learned))
         name = cell_size(grid_of(coarse))
         yield name, "learned", sample.table, values, blocks.number(step, *where)
@@ -362,7 +362,7 @@ def levels(
     fine_area = cell_area(grid).where(stack.isel(predictor=0).notnull(), 0.0)
     sides = [*_divisors(residual.factor), 1]
     if residual.in_steps:
-        sides = (residual.factor // np.cumprod(residual._steps_down())).tolist()
+        sides = (residual.factor // np.cumprod(residual.steps_down())).tolist()
     for left in sides:
         level, area, own = stack, fine_area, grid
         if left > 1:
@@ -374,7 +374,7 @@ def levels(
         yield own, found
         if left > 1 and residual.in_steps:
             field = np.full(own.shape.y * own.shape.x, np.nan)
-            field[found.rows] = residual._ask(found)
+            field[found.rows] = residual.predict_departures(found)
             smooth = level.isel(predictor=0, drop=True)
             predicted = smooth.copy(data=found.prior + field.reshape(own.shape))
             bounds = VARIABLES[residual.target].valid_range
