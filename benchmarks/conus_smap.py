@@ -55,10 +55,30 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "samples": 0.6,
         "workers": 1,
     },
+    "dnn": {
+        "width": 256,
+        "depth": 3,
+        "dropout": 0.25,
+        "epochs": 25,
+        "batch": 512,
+        "rate": 1e-3,
+        "decay": 1e-3,
+        "patience": 0,
+    },
+    "cnn": {
+        "channels": 64,
+        "blocks": 6,
+        "dropout": 0.15,
+        "epochs": 60,
+        "batch": 16,
+        "rate": 2e-3,
+        "decay": 1e-3,
+        "patience": 0,
+    },
     "random_forest": {"trees": 150, "samples": 0.5, "workers": 1},
 }
 #: Members of the ensemble, and how often each is trained with another seed: in a fold, and at the end.
-ENSEMBLE = {"lstm": (1, 6), "boosting": (1, 3)}
+ENSEMBLE = {"cnn": (1, 3), "lstm": (2, 6), "boosting": (1, 3), "dnn": (1, 5)}
 #: Days before the record that a memory is trained from, of those that are there.
 BEGIN = 90
 
