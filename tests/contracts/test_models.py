@@ -293,6 +293,26 @@ def test_too_few_samples_are_refused(name: str) -> None:
         small(name).fit(X, y)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_to_learn_from_is_refused(name: str) -> None:
+    X, y = table(kind_of(name))
+    with pytest.raises(ModelProblem, match="training data: found 0 samples, expected"):
+        small(name).fit(X[:0], y[:0])
+    with pytest.raises(ModelProblem, match="X: found no features, expected one or more"):
+        small(name).fit(X[..., :0], y)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_of_none_but_unknown_targets_are_refused(name: str) -> None:
+    if kind_of(name) == "rows":
+        pytest.skip("rows have no gaps")
+    X, y = table(kind_of(name))
+    is_gap = np.zeros(y.shape, dtype=bool)
+    is_gap.reshape(len(y), -1)[:, 0] = True
+    with pytest.raises(ModelProblem, match="weight: found 0 wherever the target is known"):
+        small(name).fit(X, np.where(is_gap, np.nan, y), weight=is_gap.astype(float))
+
+
 # --- on disk ---
 
 

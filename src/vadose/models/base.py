@@ -110,8 +110,8 @@ def check_table(
     Raises
     ------
     ModelProblem
-        Not the dimensions of the kind, another number of features than at the fit, or a value that is
-        not finite.
+        Not the dimensions of the kind, no features or another number than at the fit, or a value that
+        is not finite.
 
     Examples
     --------
@@ -121,6 +121,8 @@ def check_table(
     dims = _SHAPES[kind]
     if X.ndim != len(dims):
         raise ModelProblem("X", found=f"{X.ndim} dimensions", expected=f"({', '.join(dims)})")
+    if X.shape[-1] == 0:
+        raise ModelProblem("X", found="no features", expected="one or more")
     if features is not None and X.shape[-1] != features:
         raise ModelProblem(
             "X",
@@ -231,16 +233,21 @@ def check_training(
     Raises
     ------
     ModelProblem
-        Values that are not finite, shapes that differ, or too few places.
+        Values that are not finite, shapes that differ, too few places, or an output that has no weight
+        wherever it is known.
     """
     table = check_table(X, kind=kind)
     target = check_target(y, table, kind=kind)
     if weight is not None:
         weight = check_column(weight, table.shape[:-1], name="weight", is_weight=True)
-    outputs = target.reshape(*table.shape[:-1], -1)
-    known = int(np.isfinite(outputs).any(axis=-1).sum())
+    is_known = np.isfinite(target if target.ndim == table.ndim else target[..., None])
+    known = int(is_known.any(axis=-1).sum())
     if known < least:
         raise ModelProblem("training data", found=f"{known} samples", expected=f"{least} or more")
+    if weight is not None and not is_known[weight > 0].any(axis=0).all():
+        raise ModelProblem(
+            "weight", found="0 wherever the target is known", expected="more than 0 somewhere there"
+        )
     return table, target, weight
 
 
