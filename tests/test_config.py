@@ -255,6 +255,26 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "half a tree": ("methods.forest.parameters", {"trees": 2.5}, "found 2.5, expected a whole"),
     "trees: yes": ("methods.forest.parameters", {"trees": True}, "found True, expected a whole"),
     "a share in words": ("methods.forest.parameters", {"samples": "half"}, "expected a number"),
+    "a list of trees": (
+        "methods.forest.parameters",
+        {"trees": [10]},
+        "parameter 'trees' of random_forest: found [10], expected a whole number",
+    ),
+    "layers in a list": (
+        "methods.forest",
+        {
+            "title": "BPNN",
+            "kind": "direct",
+            "model": "bpnn",
+            "parameters": {"hidden": [20, 30]},
+        },
+        "parameter 'hidden' of bpnn: found [20, 30], expected a number, text, true or false",
+    ),
+    "members of a forest": (
+        "methods.forest.parameters",
+        {"members": {"dnn": {}}},
+        "parameter of random_forest 'members': found no such name",
+    ),
 }
 
 
@@ -277,6 +297,54 @@ def test_a_number_that_yaml_reads_as_text_is_a_number_where_one_is_wanted() -> N
     new_model(str(method.model), seed=0, **method.parameters)
     share = parse_recipe(in_flow("factor: 4", "factor: 4\n  min_valid: 5e-1"))
     assert share.build.min_valid == 0.5
+
+
+# --- ensembles ---
+
+
+def of_members(members: Any) -> str:
+    """Give the sound recipe with an ensemble in place of the forest."""
+    content = deepcopy(SOUND)
+    content["methods"]["forest"] |= {"model": "ensemble", "parameters": {"members": members}}
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def test_members_of_an_ensemble_take_parameters_of_their_own() -> None:
+    text = of_members({"lstm": {"hidden": 32.0, "rate": "1e-3"}, "dnn": None, "boosting": {}})
+    parameters = parse_recipe(text).methods["forest"].parameters
+    assert parameters == {
+        "members": {"lstm": {"hidden": 32, "rate": 0.001}, "dnn": {}, "boosting": {}}
+    }
+    assert parse_recipe(of_members("lstm, dnn")).methods["forest"].parameters == {
+        "members": "lstm, dnn"
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"lsmt": {}}, "found member of the ensemble 'lsmt'"),
+        ("dnn, lsmt", "Did you mean 'lstm'?"),
+        ({"lstm": {"hiden": 3}}, "parameter of lstm 'hiden'"),
+        ({"lstm": {"hidden": "wide"}}, "'hidden' of lstm: found 'wide', expected a whole number"),
+        (
+            {"lstm": {"hidden": [3]}},
+            "parameter 'hidden' of lstm: found [3], expected a whole number",
+        ),
+        ({"lstm": 32}, "found {'lstm': 32}, expected names, such as 'dnn, lstm', or names with"),
+        (["lstm"], "members of the ensemble: found ['lstm'], expected names"),
+        ({}, "members of the ensemble: found {}, expected names"),
+        (
+            {"resnet": {}},
+            "member 'resnet' of the ensemble: found kind 'patches', expected a single",
+        ),
+        ("dnn, ensemble", "member 'ensemble' of the ensemble: found an ensemble"),
+    ],
+)
+def test_members_that_do_not_fit_are_named(members: Any, words: str) -> None:
+    text = message(of_members(members))
+    assert text.startswith("study.yaml: methods.forest.parameters: found ")
+    assert words in text
 
 
 def test_every_parameter_of_every_model_can_be_written_as_it_is_stored() -> None:

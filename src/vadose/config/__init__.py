@@ -22,9 +22,9 @@ from pydantic import (
 )
 
 from vadose.config.build import Build, Part, Stations
-from vadose.config.learning import Hold, Search
+from vadose.config.learning import Hold, Search, checked_parameters
 from vadose.errors import FileProblem, RecipeProblem, UnknownName, VadoseError
-from vadose.models import MODELS, suited_parameters
+from vadose.models import MODELS
 from vadose.schema import VARIABLES, variable
 
 #: The recipe of the demo; it travels with the package.
@@ -42,7 +42,8 @@ class Method(Part):
         ``nearest``, ``smooth``, ``climatology``: baselines; ``direct``, ``multiscale``, ``residual``: a
         model; ``close``: closure around the method named in `of`; ``blend``: the mean of those in `of`.
     model, parameters
-        A name in ``vadose.models.MODELS`` and its keywords.
+        A name in ``vadose.models.MODELS`` and its keywords; the ``members`` of an ensemble are names, or
+        names with keywords of their own.
     of
         Methods to wrap.
     weights
@@ -67,7 +68,7 @@ class Method(Part):
         "nearest", "smooth", "climatology", "direct", "multiscale", "residual", "close", "blend"
     ]
     model: str | None = None
-    parameters: dict[str, float | int | bool | str] = Field(default={})
+    parameters: dict[str, Any] = Field(default={})
     of: list[str] = Field(default=[])
     weights: list[float] | None = None
     ratio: int | None = Field(default=None, gt=1)
@@ -97,7 +98,7 @@ class Method(Part):
         if info.data.get("model") is None:
             return given
         try:
-            return suited_parameters(info.data["model"], given)
+            return checked_parameters(info.data["model"], given)
         except VadoseError as error:
             raise ValueError(str(error)) from error
 

@@ -3,16 +3,75 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from vadose.config.build import Part
-from vadose.errors import UnknownName
+from vadose.errors import ModelProblem, UnknownName
+from vadose.models import MODELS, suited_parameters
+from vadose.models.ensemble import Ensemble
 from vadose.samples import SCHEMES
 
 #: Schemes that divide a cube; the others divide stations.
 OF_CUBES = ("space", "time", "space_time", "random")
+
+
+def checked_parameters(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the parameters of a model, and those of the members of an ensemble.
+
+    Raises
+    ------
+    UnknownName
+        A parameter or member that does not exist.
+    ModelProblem
+        A value of another type than the parameter's, or a member that cannot be one.
+
+    Examples
+    --------
+    >>> checked_parameters("ensemble", {"members": {"dnn": {}, "lstm": {"rate": "1e-3"}}})
+    {'members': {'dnn': {}, 'lstm': {'rate': 0.001}}}
+    """
+    parameters = suited_parameters(model, given)
+    if model == Ensemble.name and "members" in parameters:
+        parameters["members"] = _checked_members(parameters["members"])
+        return parameters
+    for name, value in parameters.items():
+        if not isinstance(value, bool | int | float | str):
+            raise ModelProblem(
+                f"parameter {name!r} of {model}",
+                found=repr(value),
+                expected="a number, text, true or false",
+            )
+    return parameters
+
+
+def _checked_members(members: Any) -> str | dict[str, dict[str, Any]]:
+    inner: Mapping[str, Any]
+    if isinstance(members, str):
+        inner = {name.strip(): {} for name in members.split(",") if name.strip()}
+    elif isinstance(members, Mapping):
+        inner = {str(name): one or {} for name, one in members.items()}
+    else:
+        inner = {}
+    if not inner or not all(isinstance(one, Mapping) for one in inner.values()):
+        raise ModelProblem(
+            "members of the ensemble",
+            found=repr(members),
+            expected="names, such as 'dnn, lstm', or names with parameters, such as {lstm: {hidden: 32}}",
+        )
+    for name in inner:
+        if name not in MODELS:
+            raise UnknownName("member of the ensemble", name, MODELS)
+        if MODELS[name].kind == "patches" or name == Ensemble.name:
+            raise ModelProblem(
+                f"member {name!r} of the ensemble",
+                found="an ensemble" if name == Ensemble.name else f"kind {MODELS[name].kind!r}",
+                expected="a single model of kind 'rows' or 'sequences'",
+            )
+    checked = {name: checked_parameters(name, one) for name, one in inner.items()}
+    return members if isinstance(members, str) else checked
 
 
 class Hold(Part):
