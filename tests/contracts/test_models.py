@@ -105,6 +105,8 @@ def test_gives_one_double_per_place(fitted: Model) -> None:
     assert values.shape == X.shape[:-1]
     assert values.dtype == np.float64
     assert fitted.predict(X[:0]).shape == (0, *X.shape[1:-1])
+    if X.ndim > 2:
+        assert fitted.predict(X[:, :0]).shape == (37, 0, *X.shape[2:-1])
 
 
 def test_fit_returns_self_and_same_seed_gives_same_bits(fitted: Model) -> None:
@@ -291,6 +293,16 @@ def test_too_few_samples_are_refused(name: str) -> None:
         y.reshape(3, -1)[:, 1:] = np.nan
     with pytest.raises(ModelProblem, match="training data: found 3 samples, expected"):
         small(name).fit(X, y)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_number_that_makes_no_model_is_refused_by_name(name: str) -> None:
+    X, y = table(kind_of(name))
+    for key, one in inspect.signature(MODELS[name]).parameters.items():
+        if type(one.default) in (int, float):
+            words = f"^{key} of {name}: found -1(.0)?, expected "
+            with pytest.raises(ModelProblem, match=words):
+                new_model(name, **{"seed": 0, key: -1}).fit(X, y)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -121,5 +121,5 @@ def test_one_layer_may_be_a_number_as_yaml_reads_it(tmp_path: Path) -> None:
 def test_another_trainer_or_no_rows_are_refused() -> None:
     with pytest.raises(UnknownName, match=r"trainer 'levenberg'.*Did you mean 'levenberg_marq"):
         BPNN(trainer="levenberg").fit(*table(50))
-    with pytest.raises(ModelProblem, match="rows: found -1, expected 1 or more, or 0 for all"):
+    with pytest.raises(ModelProblem, match="rows of bpnn: found -1, expected 0 or more"):
         BPNN(rows=-1).fit(*table(50))

@@ -54,6 +54,34 @@ def test_whole_groups_are_held_back() -> None:
     assert not quick(patience=0)._held_back(groups, y[:, None]).any()
 
 
+def test_an_output_keeps_a_group_to_be_learned_from() -> None:
+    groups = np.arange(400) % 4
+    y = np.stack([np.ones(400), np.where(groups == 2, 1.0, np.nan)], axis=-1)
+    held = [quick(patience=3, seed=seed)._held_back(groups, y) for seed in range(12)]
+    assert {int(group) for one in held for group in groups[one]} == {0, 1, 3}
+    assert not all(one.any() for one in held), "nothing is held back instead of the group 2"
+
+
+def test_a_place_without_weight_teaches_nothing() -> None:
+    X, y = table()
+    weight = np.where(np.arange(len(y)) < 200, 1.0, 0.0)
+    spoilt_X, spoilt = X.copy(), y.copy()
+    spoilt_X[200:], spoilt[200:] = 1e6, -50.0
+    groups = np.arange(len(y)) // 40
+    one, other = (
+        quick(patience=3, epochs=4).fit(*each, weight=weight, groups=groups)
+        for each in ((X, y), (spoilt_X, spoilt))
+    )
+    assert np.array_equal(one.predict(X), other.predict(X))
+    assert all(loss > 0 for loss in one.histories_[0].validation)
+
+
+def test_features_beyond_all_sense_are_refused() -> None:
+    network = quick().fit(*table())
+    with pytest.raises(ModelProblem, match=r"X: found 2 places without a finite prediction.*units"):
+        network.predict(np.where(np.arange(5)[:, None] < 2, 3e38, 0.5) * np.ones((5, 3)))
+
+
 def test_members_differ_and_are_averaged() -> None:
     X, y = table()
     both = quick(members=2).fit(X, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vadose.models.base import Column, read_description
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, PART, Range
 from vadose.models.trees import TreeModel, Trees, from_boostings, gains
 
 
@@ -57,6 +59,18 @@ class Boosting(TreeModel):
     """
 
     name: ClassVar[str] = "boosting"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "trees": COUNT,
+        "rate": Range(0, is_open=True),
+        "leaves": Range(2),
+        "leaf": COUNT,
+        "features": PART,
+        "shrinkage": COUNT_OR_NONE,
+        "members": COUNT,
+        "samples": Range(0, is_open=True),
+        "seed": COUNT_OR_NONE,
+        "workers": COUNT,
+    }
 
     def __init__(
         self,

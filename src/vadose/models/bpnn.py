@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
@@ -12,12 +14,13 @@ import numpy.typing as npt
 from vadose.errors import ModelProblem, UnknownName
 from vadose.models.base import Kind
 from vadose.models.network import Network
+from vadose.models.ranges import COUNT_OR_NONE, Range
 from vadose.samples.scaling import Rule
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vadose.models.training import Data, History
+    from vadose.models.training import History, Plan
 
 #: What can train the network.
 TRAINERS = ("levenberg_marquardt", "adam")
@@ -66,6 +69,7 @@ class BPNN(Network):
     name: ClassVar[str] = "bpnn"
     kind: ClassVar[Kind] = "rows"
     scaling: ClassVar[Rule] = "range"
+    ranges: ClassVar[Mapping[str, Range]] = {**Network.ranges, "rows": COUNT_OR_NONE}
 
     def __init__(
         self,
@@ -108,27 +112,23 @@ class BPNN(Network):
     def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return 2 * super()._scaled(table) - 1
 
-    def _train(
-        self, module: nn.Module, training: Data, validation: Data | None, member: int
-    ) -> History:
+    def _check(self) -> None:
+        super()._check()
         if self.trainer not in TRAINERS:
             raise UnknownName("trainer", self.trainer, TRAINERS)
+
+    def _trainer(self) -> Callable[..., History]:
         if self.trainer == "adam":
-            return super()._train(module, training, validation, member)
+            return super()._trainer()
         from vadose.models.levenberg import train
 
-        def tell(done: int, total: int, note: str = "") -> None:
-            prefix = f"member {member + 1} of {self.members}, " if self.members > 1 else ""
-            self.progress(member * total + done, self.members * total, prefix + note)
+        return train
 
-        folder = None if self.checkpoint is None else self.checkpoint / f"member_{member}"
-        plan = replace(self._plan(member), batch=self._rows(len(training.X)))
-        return train(module, training, validation, plan, checkpoint=folder, progress=tell)
-
-    def _rows(self, there: int) -> int:
-        if self.rows < 0:
-            raise ModelProblem("rows", found=str(self.rows), expected="1 or more, or 0 for all")
-        return self.rows or there
+    def _plan(self, member: int) -> Plan:
+        plan = super()._plan(member)
+        if self.trainer == "adam":
+            return plan
+        return replace(plan, batch=self.rows or sys.maxsize)
 
 
 def _spread(layer: nn.Linear) -> None:

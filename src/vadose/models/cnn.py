@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from vadose.models.base import Kind
 from vadose.models.network import Network
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +43,13 @@ class CNN(Network):
 
     name: ClassVar[str] = "cnn"
     kind: ClassVar[Kind] = "sequences"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **Network.ranges,
+        "channels": COUNT,
+        "blocks": COUNT_OR_NONE,
+        "kernel": COUNT,
+        "dropout": SHARE,
+    }
 
     def __init__(
         self,

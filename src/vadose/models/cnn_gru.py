@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from vadose.errors import ModelProblem
 from vadose.models.base import Column, Groups, Kind, Table
 from vadose.models.network import Network
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range, check_odd
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,6 +84,14 @@ class CNNGRU(Network):
 
     name: ClassVar[str] = "cnn_gru"
     kind: ClassVar[Kind] = "sequences"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **Network.ranges,
+        "length": COUNT_OR_NONE,
+        "hidden": COUNT_OR_NONE,
+        "channels": COUNT,
+        "layers": COUNT,
+        "dropout": SHARE,
+    }
     chosen: ClassVar[tuple[str, ...]] = ("chosen_length_", "chosen_hidden_")
 
     chosen_length_: int
@@ -129,7 +139,7 @@ class CNNGRU(Network):
         MissingExtra
             Without torch.
         """
-        self._check_sizes()
+        self._check()
         self.trials_: dict[tuple[int, int], float] = {}
 
         def try_out(length: int, hidden: int) -> float:
@@ -146,19 +156,9 @@ class CNNGRU(Network):
         self.chosen_length_, self.chosen_hidden_ = length, hidden
         return super().fit(X, y, weight=weight, groups=groups)
 
-    def _check_sizes(self) -> None:
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ModelProblem(
-                f"kernel of {self.name}", found=str(self.kernel), expected="an odd number"
-            )
-        least = {"length": 0, "hidden": 0, "channels": 1, "layers": 1}
-        for name, number in least.items():
-            if getattr(self, name) < number:
-                raise ModelProblem(
-                    f"{name} of {self.name}",
-                    found=str(getattr(self, name)),
-                    expected=f"{number} or more",
-                )
+    def _check(self) -> None:
+        super()._check()
+        check_odd(self, "kernel")
 
     def _trial(self, length: int, hidden: int) -> CNNGRU:
         epochs = max(round(TRIAL * self.epochs), 1)

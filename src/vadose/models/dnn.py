@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from vadose.models.base import Kind
 from vadose.models.network import Network
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +42,12 @@ class DNN(Network):
 
     name: ClassVar[str] = "dnn"
     kind: ClassVar[Kind] = "rows"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **Network.ranges,
+        "width": COUNT,
+        "depth": COUNT_OR_NONE,
+        "dropout": SHARE,
+    }
 
     def __init__(
         self,

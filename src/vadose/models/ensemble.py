@@ -25,6 +25,7 @@ from vadose.models.base import (
     write_description,
 )
 from vadose.models.crossvalidation import best_weights, out_of_fold, parameters_of
+from vadose.models.ranges import COUNT_OR_NONE, Range, check_ranges
 
 #: Fewest places to learn from, so that every fold leaves enough for a member.
 LEAST = 20
@@ -134,6 +135,7 @@ class Ensemble:
 
     name: ClassVar[str] = "ensemble"
     kind: ClassVar[Kind] = "sequences"
+    ranges: ClassVar[Mapping[str, Range]] = {"folds": Range(2), "seed": COUNT_OR_NONE}
 
     #: Told as the members are fitted; set by whoever wants to know.
     progress: Progress = staticmethod(quiet)
@@ -157,10 +159,11 @@ class Ensemble:
         Raises
         ------
         ModelProblem
-            No members, members of another kind, samples that do not suit, or fewer groups than folds.
+            Parameters out of their range, no members, members of another kind, samples that do not suit, or fewer groups than folds.
         UnknownName
             A member or parameter that does not exist.
         """
+        check_ranges(self, self.ranges)
         labels = list(self._fresh())
         table, target, share = check_training(X, y, weight, least=LEAST, kind=self.kind)
         blocks = check_groups(groups, table)

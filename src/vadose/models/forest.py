@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -23,6 +23,7 @@ from vadose.models.base import (
     read_description,
 )
 from vadose.models.crossvalidation import deal_folds, pooled_rmse
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, PART, Range, check_ranges
 from vadose.models.trees import TreeModel, Trees, from_forest
 
 #: Numbers of trees, and fewest samples in a leaf, that `choose_forest` compares.
@@ -84,6 +85,14 @@ class RandomForest(TreeModel):
     """
 
     name: ClassVar[str] = "random_forest"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "trees": COUNT_OR_NONE,
+        "leaf": COUNT_OR_NONE,
+        "features": PART,
+        "samples": Range(0, is_open=True),
+        "seed": COUNT_OR_NONE,
+        "workers": COUNT,
+    }
 
     #: Told of the sizes that are compared; set by whoever wants to know.
     progress: Progress = staticmethod(quiet)
@@ -109,8 +118,10 @@ class RandomForest(TreeModel):
         Raises
         ------
         ModelProblem
-            Values that are not finite, fewer rows than two leaves hold, or too few groups to choose by.
+            Parameters out of their range, values that are not finite, fewer rows than two leaves hold, or
+            too few groups to choose by.
         """
+        check_ranges(self, self.ranges)
         self.size_ = ForestSize(self.trees, self.leaf)
         if 0 in (self.trees, self.leaf):
             self.size_ = choose_forest(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from vadose.models.base import Kind
 from vadose.models.network import Network
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +50,14 @@ class LSTM(Network):
 
     name: ClassVar[str] = "lstm"
     kind: ClassVar[Kind] = "sequences"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **Network.ranges,
+        "hidden": COUNT,
+        "layers": COUNT,
+        "embedding": COUNT_OR_NONE,
+        "dropout": SHARE,
+        "skip": COUNT_OR_NONE,
+    }
 
     def __init__(
         self,

@@ -6,9 +6,8 @@ before it is needed.
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -29,6 +28,8 @@ from vadose.models.base import (
     read_description,
     write_description,
 )
+from vadose.models.crossvalidation import parameters_of
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, Range, check_ranges
 from vadose.samples.scaling import Rule, Scaling
 
 if TYPE_CHECKING:
@@ -70,6 +71,16 @@ class Network(ABC):
     scaling: ClassVar[Rule] = "zscore"
     #: Attributes with whole numbers that the fit chose and the module is made with.
     chosen: ClassVar[tuple[str, ...]] = ()
+    #: Numbers that make a network and a training.
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "members": COUNT,
+        "epochs": COUNT_OR_NONE,
+        "batch": COUNT,
+        "rate": COUNT_OR_NONE,
+        "decay": COUNT_OR_NONE,
+        "patience": COUNT_OR_NONE,
+        "seed": COUNT_OR_NONE,
+    }
 
     #: Told after each epoch; set by whoever wants to know.
     progress: Progress = staticmethod(quiet)
@@ -105,10 +116,11 @@ class Network(ABC):
         Raises
         ------
         ModelProblem
-            Samples that do not suit, or a loss that is not finite.
+            Parameters out of their range, samples that do not suit, or a loss that is not finite.
         MissingExtra
             Without torch.
         """
+        self._check()
         table, target, weight = check_training(X, y, weight, least=LEAST, kind=self.kind)
         need_torch()
         from vadose.models.training import seeded
@@ -118,6 +130,9 @@ class Network(ABC):
         self.features_ = int(table.shape[-1])
         target = target.reshape(*table.shape[:-1], -1)
         share = np.ones(table.shape[:-1]) if weight is None else weight
+        target = np.where(
+            share[..., None] > 0, target, np.nan
+        )  # what has no weight teaches nothing
         is_held: npt.NDArray[np.bool_] = self._held_back(check_groups(groups, table), target)
         learned = np.where(is_held[..., None], np.nan, target)
         is_used = np.isfinite(learned).any(axis=-1, keepdims=True)
@@ -134,19 +149,28 @@ class Network(ABC):
             self.modules_.append(module)
         return self
 
+    def _check(self) -> None:
+        """Refuse parameters that make no network."""
+        check_ranges(self, self.ranges)
+
     def _train(
         self, module: nn.Module, training: Data, validation: Data | None, member: int
     ) -> History:
-        from vadose.models.training import train
-
         def tell(done: int, total: int, note: str = "") -> None:
             prefix = f"member {member + 1} of {self.members}, " if self.members > 1 else ""
             self.progress(member * total + done, self.members * total, prefix + note)
 
         folder = None if self.checkpoint is None else self.checkpoint / f"member_{member}"
+        train = self._trainer()
         return train(
             module, training, validation, self._plan(member), checkpoint=folder, progress=tell
         )
+
+    def _trainer(self) -> Callable[..., History]:
+        """Give what trains a module; takes what `vadose.models.training.train` takes."""
+        from vadose.models.training import train
+
+        return train
 
     def _plan(self, member: int) -> Plan:
         from vadose.models.training import Plan
@@ -161,13 +185,18 @@ class Network(ABC):
         )
 
     def _held_back(self, groups: Groups, target: Column) -> npt.NDArray[np.bool_]:
-        """Choose whole groups to stop by: about a seventh of them, never all that is known."""
-        is_known = np.isfinite(target).any(axis=-1)
+        """Choose whole groups to stop by: about a seventh of them, never all that is known of an output."""
+        is_output_known = np.isfinite(target)
+        is_known = is_output_known.any(axis=-1)
         names = np.unique(groups[is_known])
         if self.patience == 0 or len(names) < 2:
             return np.zeros(groups.shape, dtype=bool)
         count = min(max(1, round(HELD_BACK * len(names))), len(names) - 1)
         chosen = np.random.default_rng(self.seed).choice(names, count, replace=False)
+        for output in range(target.shape[-1]):
+            having = np.unique(groups[is_output_known[..., output]])
+            if np.isin(having, chosen).all():
+                chosen = chosen[chosen != having[0]]
         return np.asarray(np.isin(groups, chosen) & is_known)
 
     def _data(self, table: Table, target: Column, share: Column) -> Data:
@@ -187,7 +216,8 @@ class Network(ABC):
 
     def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scale features; in patches a last one tells which cells there are, and the others become 0."""
-        scaled = np.asarray(self.scaling_.apply(table))
+        with np.errstate(over="ignore"):  # what gets too large here has no finite prediction
+            scaled = np.asarray(self.scaling_.apply(table))
         if self.kind != "patches":
             return scaled
         is_there = np.isfinite(table).all(axis=-1, keepdims=True)
@@ -199,14 +229,22 @@ class Network(ABC):
         Raises
         ------
         ModelProblem
-            Without a fit, or for samples that do not suit it.
+            Without a fit, for samples that do not suit it, or so far from those learned from that a
+            prediction is not finite.
         """
         self._need_fit()
         table = check_table(X, features=self.features_, kind=self.kind)
         total = np.zeros((*table.shape[:-1], self.outputs_ or 1))
-        for module in self.modules_:
+        for module in self.modules_ if table.size else ():
             for rows, values in self._blocks(module, table):
                 total[rows] += values
+        if not np.isfinite(total).all():
+            raise ModelProblem(
+                "X",
+                found=f"{int((~np.isfinite(total)).sum())} places without a finite prediction",
+                expected="features of the size of those learned from",
+                remedy="Look at their units and fill values.",
+            )
         values = self.target_scaling_.undo(total / len(self.modules_))
         if self.kind == "patches":
             values[np.isnan(table).all(axis=-1)] = np.nan
@@ -244,9 +282,7 @@ class Network(ABC):
         from safetensors.torch import save_file
 
         description = {
-            "parameters": {
-                key: getattr(self, key) for key in inspect.signature(type(self)).parameters
-            },
+            "parameters": parameters_of(self),
             "features": self.features_,
             "outputs": self.outputs_,
             "chosen": {name: getattr(self, name) for name in self.chosen},
@@ -275,6 +311,7 @@ class Network(ABC):
         """
         description = read_description(folder, cls.name)
         network = cls(**description["parameters"])
+        network._check()
         need_torch()
         from vadose.models.training import History
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from vadose.errors import ModelProblem
 from vadose.models.base import Groups, Kind, Table
 from vadose.models.context import with_context
 from vadose.models.network import Network
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range, check_odd
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +78,13 @@ class ResNet(Network):
 
     name: ClassVar[str] = "resnet"
     kind: ClassVar[Kind] = "patches"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **Network.ranges,
+        "context": COUNT_OR_NONE,
+        "channels": COUNT,
+        "blocks": COUNT_OR_NONE,
+        "dropout": SHARE,
+    }
 
     def __init__(
         self,
@@ -134,19 +142,12 @@ class ResNet(Network):
         MissingExtra
             Without torch.
         """
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ModelProblem(
-                f"kernel of {self.name}", found=str(self.kernel), expected="an odd number"
-            )
-        for name, least in {"context": 0, "channels": 1, "blocks": 0}.items():
-            if getattr(self, name) < least:
-                raise ModelProblem(
-                    f"{name} of {self.name}",
-                    found=str(getattr(self, name)),
-                    expected=f"{least} or more",
-                )
         self.finer = 1
         return super().fit(X, y, weight=weight, groups=groups)
+
+    def _check(self) -> None:
+        super()._check()
+        check_odd(self, "kernel")
 
     def _module(self, features: int, outputs: int) -> nn.Module:
         from vadose.models.layers import MaskedResidual

@@ -27,6 +27,7 @@ from vadose.models.base import (
     check_training,
     write_description,
 )
+from vadose.models.ranges import Range, check_ranges
 
 #: Rows that one task carries through all trees: small enough to stay in the processor's cache.
 ROWS_PER_TASK = 8192
@@ -266,6 +267,8 @@ class TreeModel(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = "rows"
+    #: Numbers that make trees.
+    ranges: ClassVar[Mapping[str, Range]]
     leaf: int
     workers: int
     trees_: list[Trees]
@@ -285,8 +288,9 @@ class TreeModel(ABC):
         Raises
         ------
         ModelProblem
-            Values that are not finite, or fewer rows than two leaves hold.
+            Parameters out of their range, values that are not finite, or fewer rows than two leaves hold.
         """
+        check_ranges(self, self.ranges)
         table, target, weight = check_training(X, y, weight, least=2 * self.leaf)
         self.outputs_ = None if target.ndim == 1 else int(target.shape[1])
         grown = [
