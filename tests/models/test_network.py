@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from vadose.errors import MissingExtra, ModelProblem
-from vadose.models import load_model
+from vadose.models import load_model, training
 from vadose.models import network as network_module
+from vadose.models.bpnn import BPNN
 from vadose.models.dnn import DNN
 from vadose.models.lstm import LSTM
 
@@ -80,6 +81,24 @@ def test_features_beyond_all_sense_are_refused() -> None:
     network = quick().fit(*table())
     with pytest.raises(ModelProblem, match=r"X: found 2 places without a finite prediction.*units"):
         network.predict(np.where(np.arange(5)[:, None] < 2, 3e38, 0.5) * np.ones((5, 3)))
+
+
+def test_what_may_be_computed_in_bfloat16_is_and_what_may_not_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = table()
+    fits = {
+        "dnn": lambda: quick(epochs=2).fit(X, y),
+        "bpnn": lambda: BPNN(hidden="4", trainer="adam", epochs=2, patience=0).fit(X, y),
+    }
+    exact = {name: fit() for name, fit in fits.items()}
+    expected = {name: network.predict(X) for name, network in exact.items()}
+    monkeypatch.setattr(training, "MIXED_ON", ("cpu",))
+    rough = exact["dnn"].predict(X)
+    assert not np.array_equal(rough, expected["dnn"])
+    np.testing.assert_allclose(rough, expected["dnn"], atol=0.02 * y.std())
+    assert fits["dnn"]().histories_ != exact["dnn"].histories_
+    assert np.array_equal(fits["bpnn"]().predict(X), expected["bpnn"])
 
 
 def test_members_differ_and_are_averaged() -> None:

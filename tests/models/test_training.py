@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from vadose.errors import ModelProblem
-from vadose.models import training
+from vadose.models import levenberg, training
 from vadose.models.layers import perceptron
 from vadose.models.training import Data, Plan, evaluate, seeded, squared_errors, train
 
@@ -146,8 +147,35 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
             progress=lambda done, total, note="", told=told: told.append(done),
         )
         assert told == list(range(1, 9))
-    (tmp_path / "c/state.json").write_text("{")
-    assert len(train(module(), data(), None, PLAN, checkpoint=tmp_path / "c").training) == 8
+    for content in ("{", "[]", "{}"):
+        (tmp_path / "c/state.json").write_text(content)
+        assert len(train(module(), data(), None, PLAN, checkpoint=tmp_path / "c").training) == 8
+
+
+def test_a_checkpoint_of_another_layout_or_trainer_is_not_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    rows = Data(torch.rand(30, 3), torch.rand(30, 1), torch.ones(30, 1))
+
+    def epochs(trainer: Any) -> list[int]:
+        told: list[int] = []
+        trainer(
+            module(dropout=0.0),
+            rows,
+            None,
+            replace(PLAN, batch=30),
+            checkpoint=tmp_path / "c",
+            progress=lambda done, total, note="": told.append(done),
+        )
+        return told
+
+    assert epochs(train) == list(range(1, 9))
+    assert epochs(train) == []
+    assert epochs(levenberg.train)[0] == 1
+    assert epochs(train) == list(range(1, 9))
+    monkeypatch.setattr(training, "LAYOUT", training.LAYOUT + 1)
+    assert epochs(train) == list(range(1, 9))
 
 
 def test_a_loss_that_is_not_finite_names_epoch_batch_and_sample() -> None:

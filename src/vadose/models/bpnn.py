@@ -69,6 +69,8 @@ class BPNN(Network):
     name: ClassVar[str] = "bpnn"
     kind: ClassVar[Kind] = "rows"
     scaling: ClassVar[Rule] = "range"
+    #: What was learned in double precision is more exact than bfloat16 could say.
+    is_mixed: ClassVar[bool] = False
     ranges: ClassVar[Mapping[str, Range]] = {**Network.ranges, "rows": COUNT_OR_NONE}
 
     def __init__(

@@ -69,6 +69,8 @@ class Network(ABC):
     name: ClassVar[str]
     kind: ClassVar[Kind] = "rows"
     scaling: ClassVar[Rule] = "zscore"
+    #: A GPU may compute in bfloat16, to about three digits.
+    is_mixed: ClassVar[bool] = True
     #: Attributes with whole numbers that the fit chose and the module is made with.
     chosen: ClassVar[tuple[str, ...]] = ()
     #: Numbers that make a network and a training.
@@ -182,6 +184,7 @@ class Network(ABC):
             decay=self.decay,
             patience=self.patience,
             seed=self.seed + 1000 * member,
+            is_mixed=self.is_mixed,
         )
 
     def _held_back(self, groups: Groups, target: Column) -> npt.NDArray[np.bool_]:
@@ -253,7 +256,7 @@ class Network(ABC):
     def _blocks(self, module: nn.Module, table: Table) -> Iterator[tuple[slice, Table]]:
         import torch
 
-        from vadose.models.training import device
+        from vadose.models.training import device, precision
 
         where = device()
         module.to(where)
@@ -263,10 +266,7 @@ class Network(ABC):
             part = self._scaled(table[start : start + size])
             filled = np.zeros((size, *part.shape[1:]), dtype=np.float32)
             filled[: len(part)] = part
-            with (
-                torch.inference_mode(),
-                torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"),
-            ):
+            with torch.inference_mode(), precision(where, is_mixed=self.is_mixed):
                 values = module(torch.from_numpy(filled).to(where)).float().cpu().numpy()
             yield slice(start, start + len(part)), values[: len(part)]
 

@@ -27,6 +27,10 @@ from vadose.store import replaced
 
 #: Seconds between checkpoints; an epoch is the least that lies between two.
 CHECKPOINT_SECONDS = 10.0
+#: Version of the layout of checkpoints; one of another version is not taken up.
+LAYOUT = 1
+#: Kinds of devices on which networks compute in bfloat16 where that is safe.
+MIXED_ON = ("cuda",)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Plan:
         Most first steps of sequences that are left out of a batch, as many as chance says.
     seed
         Same seed, same weights.
+    is_mixed
+        A GPU may compute in bfloat16, see `precision`.
     """
 
     epochs: int
@@ -62,6 +68,7 @@ class Plan:
     clip: float = 1.0
     skip: int = 0
     seed: int = 0
+    is_mixed: bool = True
 
     def rate_at(self, epoch: int) -> float:
         """Give the learning rate of an epoch."""
@@ -127,6 +134,11 @@ class History:
 def device() -> torch.device:
     """Choose the GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision(where: torch.device, *, is_mixed: bool) -> torch.autocast:
+    """Let what is computed inside be in bfloat16, on a GPU and if it may."""
+    return torch.autocast(where.type, torch.bfloat16, enabled=is_mixed and where.type in MIXED_ON)
 
 
 @contextmanager
@@ -214,7 +226,7 @@ def _one_epoch(
         if plan.skip:
             most = min(plan.skip, batch.X.shape[1] - 1)
             batch = batch.later(int(torch.randint(most + 1, ())))
-        with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
+        with precision(where, is_mixed=plan.is_mixed):
             predicted = module(batch.X)
         errors, known = squared_errors(predicted.float(), batch)
         if not known.any():
@@ -287,7 +299,13 @@ class State:
         self.saved = time.monotonic()
         self.key = ""
         if folder is not None:
-            what = [asdict(plan), str(module), data.fingerprint()]
+            what = [
+                LAYOUT,
+                asdict(plan),
+                str(module),
+                type(optimiser).__name__,
+                data.fingerprint(),
+            ]
             self.key = hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
     def _weights(self) -> dict[str, Tensor]:
@@ -340,7 +358,7 @@ class State:
             tensors = load_file(self.folder / "state.safetensors")
         except (OSError, ValueError, SafetensorError):
             return
-        if numbers.get("key") != self.key:
+        if not isinstance(numbers, dict) or numbers.get("key") != self.key:
             return
         parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "optimiser": {}}
         for name, one in tensors.items():
