@@ -50,6 +50,14 @@ def test_weights_count() -> None:
     np.testing.assert_allclose(weighted.width, TABLE[:50].std(axis=0), rtol=1e-9)
 
 
+def test_values_without_weight_are_nothing_to_learn_from() -> None:
+    values = np.array([[1.0, np.nan], [2.0, 3.0]])
+    with pytest.raises(
+        ModelProblem, match="feature 1: found weight 0 at all values, expected more"
+    ):
+        Scaling.learn(values, weight=np.array([1.0, 0.0]))
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 290.15, 1e6])
 @pytest.mark.parametrize("rule", ["zscore", "range"])
 def test_a_constant_feature_becomes_zero(rule: Rule, value: float) -> None:

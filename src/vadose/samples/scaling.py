@@ -57,7 +57,7 @@ class Scaling:
         UnknownName
             Another rule.
         ModelProblem
-            A feature without any value.
+            A feature without any value, or without weight wherever it has one.
         """
         if rule not in get_args(Rule):
             raise UnknownName("scaling", rule, get_args(Rule))
@@ -74,6 +74,13 @@ class Scaling:
         else:
             share = is_known if weight is None else is_known * np.reshape(weight, (-1, 1))
             total = share.sum(axis=0)
+            if not (total > 0).all():
+                empty = int(np.flatnonzero(~(total > 0))[0])
+                raise ModelProblem(
+                    f"feature {empty}",
+                    found="weight 0 at all values",
+                    expected="more than 0 somewhere",
+                )
             shift = np.sum(np.where(is_known, table, 0.0) * share, axis=0) / total
             square = np.where(is_known, table - shift, 0.0) ** 2
             width = np.sqrt(np.sum(square * share, axis=0) / total)
