@@ -15,14 +15,16 @@ import yaml
 from vadose import pipeline
 from vadose.cli import main
 from vadose.config import DEMO_RECIPE
+from vadose.cubes.regrid import aggregate
 from vadose.downscale.direct import Direct
-from vadose.downscale.downscaler import load_downscaler
+from vadose.downscale.downscaler import Residual, load_downscaler
 from vadose.errors import FileProblem, ModelProblem, RecipeProblem, RunProblem, UnknownName
 from vadose.errors import ValueProblem as Refused
 from vadose.grids import grid_of
-from vadose.pipeline.explaining import explain_method
+from vadose.pipeline.blocks import Blocks
+from vadose.pipeline.explaining import Explaining, explain_method
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.scales import Blocks, levels, take_scales
+from vadose.pipeline.scales import levels, take_scales
 from vadose.store import open_cube, write_cube
 from vadose.synthetic import world
 
@@ -246,8 +248,6 @@ def test_samples_have_the_shape_of_the_models_kind(kind, dims, tmp_path):
     earth = world(size=64, days=12, factor=4, seed=3)
     names = ["sand", "ndvi"]
     coarse = earth.coarse_truth[["soil_moisture"]]
-    from vadose.cubes.regrid import aggregate
-
     coarse = coarse.assign(aggregate(earth.predictors[names], grid_of(coarse)).data_vars)
     write_cube(coarse, tmp_path / "coarse.zarr")
     write_cube(earth.predictors[names], tmp_path / "fine.zarr")
@@ -292,7 +292,9 @@ def test_bad_input_is_named(run, tmp_path):
 def test_features_that_the_samples_lack_are_named(run):
     direct = load_downscaler(run / "models/forest")
     direct.feature_names_ = direct.feature_names_[::-1]
-    with pytest.raises(ModelProblem, match="found features latitude, longitude"):
+    with pytest.raises(
+        ModelProblem, match="expected those of the fit in their order, latitude, longitude"
+    ):
         take_scales(RunFolder(run), direct, samples=100, learned=100, rng=np.random.default_rng(0))
 
 
@@ -300,3 +302,135 @@ def test_a_run_without_its_cubes_is_named(run, tmp_path):
     out = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("fine.zarr"))
     with pytest.raises(FileProblem, match=r"fine\.zarr: found no Zarr store"):
         pipeline.explain(out)
+
+
+# --- models of every kind ---
+
+
+QUICK = {"epochs": 2, "batch": 8}
+KINDS = {
+    "rows": {"kind": "direct", "model": "dnn", "parameters": {**QUICK, "width": 8, "depth": 1}},
+    "sequences": {"kind": "direct", "model": "lstm", "parameters": {**QUICK, "hidden": 4}},
+    "patches": {
+        "kind": "direct",
+        "model": "resnet",
+        "parameters": {**QUICK, "channels": 4, "blocks": 1},
+    },
+    "ensemble": {
+        "kind": "direct",
+        "model": "ensemble",
+        "parameters": {
+            "members": {"lstm": {**QUICK, "hidden": 4}, "random_forest": {"trees": 3}},
+            "folds": 2,
+        },
+    },
+    "several_scales": {
+        "kind": "multiscale",
+        "model": "random_forest",
+        "parameters": {"trees": 3},
+        "scales": [4000.0, 2000.0],
+        "samples": 2,
+    },
+    "searched": {
+        "kind": "direct",
+        "model": "boosting",
+        "parameters": {"trees": 5},
+        "search": {"trials": 1, "folds": 2, "space": {"leaf": [7, 8]}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def days(two_layers, tmp_path_factory):
+    """A study with days and two layers, a part of which is held back, and a method of every kind."""
+    methods = {name: {"title": name, **method} for name, method in KINDS.items()}
+    hold = {"scheme": "time", "settings": {"days": 6, "folds": 5, "gap": 0}}
+    out = pipeline.build(two_layers(methods, hold=hold), tmp_path_factory.mktemp("days") / "run")
+    return pipeline.fit(out)
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_every_kind_of_model_is_explained(case, days, small, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shap", None)
+    explain_method(RunFolder(days), method=case, samples=100, seed=None, progress=pipeline.quiet)
+    found = read(days)
+    learned, *_, used = found["scales"]
+    assert (learned["role"], used["role"], used["name"]) == (
+        "learned",
+        "used",
+        "1\N{NO-BREAK SPACE}km",
+    )
+    several = "4\N{NO-BREAK SPACE}km + 2\N{NO-BREAK SPACE}km"
+    assert learned["name"] == (several if case == "several_scales" else "8\N{NO-BREAK SPACE}km")
+    assert {one["scale"] for one in found["skill"]} >= {learned["name"], used["name"]}
+    assert all(0 < one["rmse"] < 0.5 for one in found["skill"])
+    is_together = any("soil moisture and root zone soil moisture" in one for one in found["notes"])
+    assert is_together == (case != "several_scales")
+
+
+def test_departures_of_whole_maps_are_refused(run):
+    residual = Residual(Stub("patches"), ["albedo"], factor=4)
+    with pytest.raises(ModelProblem, match="model stub: found departures learned from whole maps"):
+        take_scales(RunFolder(run), residual, samples=9, learned=9, rng=np.random.default_rng(0))
+
+
+def test_where_none_can_be_held_out_that_is_said(run, small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shap", None)
+    monkeypatch.setattr("vadose.pipeline.blocks.BLOCKS_ACROSS", (1, 1))
+    out = shutil.copytree(run, tmp_path / "run")
+    explain_method(RunFolder(out), method="forest", samples=100, seed=1, progress=pipeline.quiet)
+    found = read(out)
+    assert found["skill"][0]["where"].endswith("too good to be true")
+    assert found["notes"][0].startswith("No model could be learned anew. blocks: found 1 blocks")
+
+
+def test_what_was_held_back_is_no_sample_of_learning(run, tmp_path):
+    direct = load_downscaler(run / "models/forest")
+    coarse = open_cube(run / "coarse.zarr").load()
+    west = coarse["soil_moisture"].where(coarse["x"] < 74).astype("f4")
+    scales = take_scales(
+        RunFolder(run),
+        direct,
+        samples=100,
+        learned=5000,
+        rng=np.random.default_rng(0),
+        known=coarse.assign(soil_moisture=west),
+    )
+    longitude = scales[0].X[:, list(direct.feature_names_).index("longitude")]
+    assert len(longitude) == int(west.notnull().sum())
+    assert longitude.max() < 74
+
+
+def test_a_kernel_is_asked_at_the_scale_of_the_samples(days):
+    """A model of patches spans the same ground on every grid; so do the patches it is explained by."""
+    direct = load_downscaler(days / "models/patches")
+    scales = take_scales(
+        RunFolder(days), direct, samples=100, learned=100, rng=np.random.default_rng(0)
+    )
+    assert [(one.finer, one.X.shape[1:3]) for one in scales] == [
+        (1, (4, 4)),
+        (2, (8, 8)),
+        (4, (16, 16)),
+        (8, (32, 32)),
+    ]
+    explaining = Explaining(RunFolder(days), "patches", 100, 0)
+    asked = [explaining._predict(one)(one.X) for one in scales]
+    for one, values in zip(scales, asked, strict=True):
+        direct.model.finer = one.finer
+        assert np.array_equal(values, direct.model.predict(one.X))
+
+
+def test_a_moment_without_data_is_passed_over(tmp_path):
+    earth = world(size=32, days=8, factor=8, seed=3)
+    fine = earth.predictors[["ndvi"]].copy(deep=True)
+    fine["ndvi"][3] = np.nan
+    coarse = earth.coarse_truth[["soil_moisture"]]
+    coarse = coarse.assign(aggregate(fine, grid_of(coarse)).data_vars)
+    write_cube(coarse, tmp_path / "coarse.zarr")
+    write_cube(fine, tmp_path / "fine.zarr")
+    direct = Direct(Stub("rows"), ["ndvi"])
+    direct.feature_names_ = ("ndvi", "longitude", "latitude")
+    taken = take_scales(
+        RunFolder(tmp_path), direct, samples=9999, learned=9999, rng=np.random.default_rng(0)
+    )
+    assert [len(one.X) for one in taken] == [7 * 16, 7 * 64, 7 * 256, 7 * 1024]

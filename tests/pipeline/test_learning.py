@@ -6,18 +6,15 @@ import json
 
 import numpy as np
 import pytest
-import rasterio
 import xarray as xr
 import yaml
 
 from vadose import pipeline
 from vadose.config import DEMO_RECIPE, parse_recipe
 from vadose.errors import RecipeProblem
-from vadose.grids import grid_of
 from vadose.models import training
 from vadose.pipeline.learning import held_back, learned_from
 from vadose.store import open_cube, sha256
-from vadose.synthetic import world
 
 ROOT_ZONE = "root_zone_soil_moisture"
 
@@ -152,56 +149,11 @@ def test_faults_are_named(window, changes, words):
         parse_recipe(window(**changes).read_text())
 
 
-@pytest.fixture(scope="module")
-def earth():
-    return world(size=32, days=30, factor=8, seed=3)
-
-
-def test_two_layers_from_files_to_scores(earth, tmp_path):
+def test_two_layers_from_files_to_scores(two_layers, tmp_path):
     """The target's source has both layers; the truth of both is withheld."""
     layers = ("soil_moisture", ROOT_ZONE)
-    cube = earth.predictors[["ndvi", "sand", "precipitation"]]
-    cube = cube.assign({name: earth.truth[name] for name in layers})
-    grid = grid_of(cube)
-    days = [str(stamp)[:10].replace("-", "") for stamp in cube["time"].values]
-    for name in cube.data_vars:
-        for step, day in enumerate(days):
-            field = cube[name].isel(time=step) if "time" in cube[name].dims else cube[name]
-            profile = {
-                "driver": "GTiff",
-                "count": 1,
-                "dtype": "float32",
-                "height": grid.shape.y,
-                "width": grid.shape.x,
-                "crs": str(grid.crs),
-                "transform": grid.affine,
-            }
-            with rasterio.open(tmp_path / f"{name}_{day}.tif", "w", **profile) as file:
-                file.write(field.values.astype("f4"), 1)
-    units = {"ndvi": "1", "sand": "%", "precipitation": "mm day-1"}
-    units |= dict.fromkeys(layers, "m3 m-3")
-    sources = [
+    recipe = two_layers(
         {
-            "product": f"our {name}",
-            "describe": {
-                "pattern": f"{name}_*.tif",
-                "layers": {name: {"source": 1, "units": unit}},
-                "time": "name",
-                "time_pattern": r"_(\d{8})\.tif",
-            },
-            "paths": ["."],
-        }
-        for name, unit in units.items()
-    ]
-    recipe = tmp_path / "two.yaml"
-    content = {
-        "title": "Two layers",
-        "predictors": ["ndvi", "sand", "precipitation"],
-        "also": [ROOT_ZONE],
-        "build": {"factor": 8, "withhold": True, "sources": sources},
-        "methods": {
-            "nearest": {"title": "nearest", "kind": "nearest"},
-            "smooth": {"title": "smooth", "kind": "smooth"},
             "lstm": {
                 "title": "LSTM",
                 "kind": "direct",
@@ -209,10 +161,8 @@ def test_two_layers_from_files_to_scores(earth, tmp_path):
                 "parameters": {"hidden": 8, "epochs": 10, "rate": 0.01},
             },
             "closed": {"title": "LSTM, closed", "kind": "close", "of": ["lstm"]},
-        },
-        "publish": "closed",
-    }
-    recipe.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        }
+    )
     out = tmp_path / "run"
     pipeline.run(recipe, out)
     below = json.loads((out / "scores.json").read_text())["layers"][ROOT_ZONE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ from vadose.downscale.base import (
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import coordinates, grid_of, nesting
 from vadose.models.base import Column, Groups, Model, Table
-from vadose.samples import Patches, Rows, Sampler, Sequences
+from vadose.samples import Patches, Rows, Sampler, Samples, Sequences
 from vadose.samples.base import Canvas
 from vadose.samples.grouping import natural_groups
 from vadose.samples.sequences import Gaps
@@ -186,15 +186,11 @@ class Direct:
         total = cube.sizes.get("time", 1)
         places = cube.sizes["y"] * cube.sizes["x"] * total
         canvas, done = Canvas(), 0
-        try:
-            for batch in sampler.batches(cube, places=PLACES):
-                canvas.add(self.model.predict(batch.X), batch)
-                done += int((batch.index >= 0).sum())
-                self.progress(done, places)
-        except CubeProblem:
-            if done:
-                raise
-            # a map without any complete cell is all gap: a tile in the sea, a day without data
+        for batch in if_any(sampler.batches(cube, places=PLACES)):
+            canvas.add(self.model.predict(batch.X), batch)
+            done += int((batch.index >= 0).sum())
+            self.progress(done, places)
+        if not done:  # a map without any complete cell is all gap: a tile in the sea
             shape = [cube.sizes[dim] for dim in ("time", "y", "x") if dim in cube.sizes]
             empty = xr.DataArray(
                 np.full(shape, np.nan),
@@ -212,6 +208,18 @@ class Direct:
             "tile": self.tile,
         }
         save_downscaler(folder, "direct", self, settings)
+
+
+def if_any(batches: Iterator[Samples]) -> Iterator[Samples]:
+    """Give the batches of a sampler; none, and no error, where nothing is complete."""
+    try:
+        first = next(
+            batches
+        )  # all other faults of a cube were found before the first batch was asked for
+    except CubeProblem:
+        return
+    yield first
+    yield from batches
 
 
 def _tell(model: Model, progress: Progress) -> None:

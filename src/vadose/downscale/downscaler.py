@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vadose.downscale.base import Progress
 from vadose.downscale.direct import Direct
-from vadose.downscale.multiscale import MultiScale
+from vadose.downscale.multiscale import MultiScale, ScaleClosure
 from vadose.downscale.residual import Residual
 from vadose.errors import ModelProblem
 from vadose.models import load_model
@@ -24,7 +24,7 @@ def load_downscaler(folder: Path) -> Learner:
     Parameters
     ----------
     folder
-        What `Direct.save` or `Residual.save` wrote.
+        What the ``save`` of one of them wrote.
 
     Raises
     ------
@@ -48,6 +48,7 @@ def load_downscaler(folder: Path) -> Learner:
             target=description["target"],
             **description["settings"],
         )
+        closure = [ScaleClosure(**one) for one in description.get("closure", [])]
     except (KeyError, TypeError) as error:
         raise ModelProblem(
             folder / "downscaler.json",
@@ -60,4 +61,6 @@ def load_downscaler(folder: Path) -> Learner:
             folder, found=f"{len(names)} feature names", expected=f"{count}, as the model has"
         )
     downscaler.feature_names_ = names
+    if isinstance(downscaler, MultiScale):
+        downscaler.closure_ = closure
     return downscaler

@@ -148,7 +148,7 @@ class MultiScale(Direct):
         NoOverlap
             A step of the coarse cube that the fine one lacks.
         """
-        drawn, tables = self._learned_from(coarse)
+        drawn, tables = self.spots(coarse)
         X, y, groups = self._joined(drawn, tables)
         if hasattr(self.model, "progress"):  # of a model that trains step by step
             self.model.progress = self.progress
@@ -170,7 +170,7 @@ class MultiScale(Direct):
         ModelProblem, RecipeProblem, GridProblem, CubeProblem, NoOverlap
             As `fit`.
         """
-        return self._joined(*self._learned_from(coarse))
+        return self._joined(*self.spots(coarse))
 
     def save(self, folder: Path) -> None:
         """Write what `load_downscaler` reads: a description, the closure in it, and the model's files."""
@@ -242,7 +242,16 @@ class MultiScale(Direct):
             [table[is_kept] for table, is_kept in zip(tables, is_complete, strict=True)],
         )
 
-    def _learned_from(self, coarse: xr.Dataset) -> tuple[list[Spots], list[Table]]:
+    def spots(self, coarse: xr.Dataset) -> tuple[list[Spots], list[Table]]:
+        """Draw the complete cells of every scale, in the order of `scales`, and read their features.
+
+        The fine grid comes last, for the closure alone, unless it is one of the scales.
+
+        Raises
+        ------
+        ModelProblem, RecipeProblem, GridProblem, CubeProblem, NoOverlap
+            As `fit`.
+        """
         drawn, tables = self._samples(self._checked(coarse), coarse[self.target])
         for one in drawn[: len(self.scales)]:
             if one.frame.empty:

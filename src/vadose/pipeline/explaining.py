@@ -12,15 +12,23 @@ import numpy as np
 
 import vadose
 from vadose.downscale.downscaler import Residual, load_downscaler
-from vadose.errors import MissingExtra, RecipeProblem, UnknownName, ValueProblem
+from vadose.errors import MissingExtra, ModelProblem, RecipeProblem, UnknownName, ValueProblem
 from vadose.models.base import Model
 from vadose.models.trees import TreeModel
-from vadose.pipeline.findings import comparison_of, curve_of, points_of, sensitivity_rows, table_of
+from vadose.pipeline.findings import (
+    comparison_of,
+    curve_of,
+    notes_on,
+    points_of,
+    sensitivity_rows,
+    table_of,
+)
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.methods import learner
-from vadose.pipeline.scales import Scale, take_scales
+from vadose.pipeline.learning import held_back, learned_from, like
+from vadose.pipeline.scales import Array, Scale, take_scales
 from vadose.pipeline.scoring import _plain
-from vadose.store import replaced
+from vadose.schema import variable
+from vadose.store import open_cube, replaced
 from vadose.validate.attribution import mean_size, shap_values
 from vadose.validate.blocks import block_draws
 from vadose.validate.effects import accumulated_effect, partial_dependence
@@ -137,7 +145,6 @@ class Explaining:
         self.recipe = folder.recipe
         self.downscaler = load_downscaler(folder / f"models/{name}")
         self.model = self.downscaler.model
-        self.predict = self._asked(self.model)
         self.names = list(self.downscaler.feature_names_)
         self.content: dict[str, Any] = {
             "title": self.recipe.title,
@@ -145,7 +152,7 @@ class Explaining:
             "method_title": self.recipe.methods[name].title,
             "model": self.model.name,
             "target": self.recipe.target,
-            "unit": self._unit(),
+            "unit": variable(self.recipe.target).units,
             "seed": seed,
             "samples": samples,
             "vadose": vadose.__version__,
@@ -154,32 +161,40 @@ class Explaining:
             "importances": [],
             "skill": [],
             "effects": [],
-            "notes": [],
+            "notes": notes_on(getattr(self.downscaler, "targets", ())),
         }
-
-    def _unit(self) -> str:
-        from vadose.schema import variable
-
-        return variable(self.recipe.target).units
 
     @property
     def _is_short(self) -> bool:
         """Tell whether rows are handed to a model of sequences, as sequences of one step."""
         return isinstance(self.downscaler, Residual) and self.model.kind == "sequences"
 
-    def _asked(self, model: Model) -> Predict:
-        if self._is_short:
-            return lambda X: model.predict(X[:, None])[:, 0]
-        return model.predict
+    def _asked(self, model: Model, finer: int = 1) -> Predict:
+        """Ask a model for samples of one scale; a kernel looks as far on the ground as in the product."""
+
+        def predict(X: Array) -> Array:
+            if hasattr(model, "finer"):
+                model.finer = finer
+            return model.predict(X[:, None])[:, 0] if self._is_short else model.predict(X)
+
+        return predict
+
+    def _predict(self, scale: Scale) -> Predict:
+        return self._asked(self.model, scale.finer)
 
     def _rng(self, place: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, place])
 
     def take(self) -> None:
         """Take samples at every scale, and group the features by how they go together in learning."""
-        most = max(LEARNED, self.samples)
+        coarse = open_cube(self.folder / "coarse.zarr")
         taken = take_scales(
-            self.folder, self.downscaler, samples=self.samples, learned=most, rng=self._rng(0)
+            self.folder,
+            self.downscaler,
+            samples=self.samples,
+            learned=max(LEARNED, self.samples),
+            rng=self._rng(0),
+            known=learned_from(self.recipe, coarse, held_back(self.recipe, coarse)),
         )
         self.learned = taken[0]
         self.scales = [taken[0].some(self.samples, self._rng(1)), *taken[1:]]
@@ -203,7 +218,7 @@ class Explaining:
             # the same generator: the same partners, so that scales differ by their samples alone
             found.append(
                 sensitivity(
-                    self.predict,
+                    self._predict(scale),
                     scale.X,
                     groups=self.groups,
                     blocks=scale.blocks,
@@ -240,47 +255,32 @@ class Explaining:
                 self._add("impurity", self.learned.name, group, value)
         known = self.learned.known.some(LEARNED, self._rng(4))
         folds = min(FOLDS, len(np.unique(known.blocks)))
-        if folds < 2:
-            errors = block_errors(
-                self.predict,
-                known.X,
-                known.y,
-                groups=self.groups,
-                blocks=known.blocks,
-                rng=self._rng(5),
-            )
-            where = "samples learned from, as there is one block only: too good to be true"
-        else:
-            learned = iter(range(1, folds + 1))
-
-            def learn(X: Any, y: Any) -> Predict:
-                fresh = learner(self.recipe, self.name, lambda done, total: None).model
-                if self._is_short:
-                    X, y = X[:, None], y[:, None]
-                fresh.fit(X, y)
-                step(next(learned), folds)
-                return self._asked(fresh)
-
-            errors = held_out_errors(
-                learn,
-                known.X,
-                known.y,
-                groups=self.groups,
-                blocks=known.blocks,
-                rng=self._rng(5),
-                folds=folds,
-                most=max(self.samples // folds, 50),
-            )
+        try:
+            errors = self._learned_anew(known, folds, step)
             where = (
                 f"held-out blocks, by {folds} models learned anew from up to "
                 f"{len(known.X) * (folds - 1) // folds} samples each"
             )
+        except (
+            ModelProblem,
+            ValueProblem,
+        ) as error:  # one block only, or too few samples of a part
+            self.content["notes"].append(f"No model could be learned anew. {error}")
+            errors = block_errors(
+                self._predict(known),
+                known.X,
+                known.y,
+                groups=self.groups,
+                blocks=known.blocks,
+                rng=self._rng(5),
+            )
+            where = "samples learned from, as none could be held out: too good to be true"
         self._judged(known, errors, where)
         for scale in self.scales[1:]:
             truth = scale.known
             if len(truth.X) > 1:
                 errors = block_errors(
-                    self.predict,
+                    self._predict(truth),
                     truth.X,
                     truth.y,
                     groups=self.groups,
@@ -288,6 +288,28 @@ class Explaining:
                     rng=self._rng(6),
                 )
                 self._judged(truth, errors, "the withheld truth, of which the model saw means only")
+
+    def _learned_anew(self, known: Scale, folds: int, step: Any) -> BlockErrors:
+        learned = iter(range(1, folds + 1))
+
+        def learn(X: Any, y: Any) -> Predict:
+            fresh = like(self.recipe, self.name, self.model)
+            if self._is_short:
+                X, y = X[:, None], y[:, None]
+            fresh.fit(X, y)
+            step(next(learned), folds)
+            return self._asked(fresh)
+
+        return held_out_errors(
+            learn,
+            known.X,
+            known.y,
+            groups=self.groups,
+            blocks=known.blocks,
+            rng=self._rng(5),
+            folds=folds,
+            most=max(self.samples // max(folds, 1), 50),
+        )
 
     def _judged(self, scale: Scale, errors: BlockErrors, where: str) -> None:
         values = scale.y[np.isfinite(scale.y)]
@@ -318,7 +340,11 @@ class Explaining:
             usual, rows = some.X[order[:USUAL]], some.X[order[USUAL:]]
             try:
                 values = shap_values(
-                    self.predict, rows, usual, trees=trees[0] if trees else None, seed=self.seed
+                    self._predict(scale),
+                    rows,
+                    usual,
+                    trees=trees[0] if trees else None,
+                    seed=self.seed,
                 )
             except MissingExtra as error:
                 self.content["notes"].append(f"No SHAP values. {error}")
@@ -344,9 +370,10 @@ class Explaining:
         for count, column in enumerate(chosen):
             for place, scale in enumerate(self.scales):
                 some = scale.some(ALONG, self._rng(10))
-                curves = [accumulated_effect(self.predict, some.X, column)]
+                predict = self._predict(scale)
+                curves = [accumulated_effect(predict, some.X, column)]
                 if place == 0:
-                    curves.append(partial_dependence(self.predict, some.X, column))
+                    curves.append(partial_dependence(predict, some.X, column))
                 for curve in curves:
                     self.content["effects"].append(curve_of(scale.name, self.names[column], curve))
             step(count + 1, len(chosen))
@@ -356,6 +383,7 @@ class Explaining:
         order = np.argsort(-self.total, kind="stable")[:CURVES]
         groups = [list(self.groups.values())[place] for place in order]
         rows = self.scales[-1].some(ALONG // 5, self._rng(11))
+        predict = self._predict(rows)
         own = getattr(self.model, "importances_", None)
         chosen = []
         for columns in groups:
@@ -363,7 +391,7 @@ class Explaining:
                 sizes = [float(own[column]) for column in columns]
             else:
                 sizes = [
-                    float(np.std(accumulated_effect(self.predict, rows.X, column, bins=5).effect))
+                    float(np.std(accumulated_effect(predict, rows.X, column, bins=5).effect))
                     for column in columns
                 ]
             chosen.append(columns[int(np.argmax(sizes))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vadose.validate.effects import Effect
@@ -13,6 +13,20 @@ from vadose.validate.scales import compare_scales, verdict
 from vadose.validate.sensitivity import Sensitivity
 
 Rows = list[dict[str, Any]]
+
+
+def notes_on(layers: Sequence[str]) -> list[str]:
+    """Say what the numbers are of, where that is not the target alone.
+
+    Examples
+    --------
+    >>> notes_on(["soil_moisture"])
+    []
+    """
+    if len(layers) < 2:
+        return []
+    words = " and ".join(layer.replace("_", " ") for layer in layers)
+    return [f"The model gives {words}, and all numbers are of them together."]
 
 
 def sensitivity_rows(scale: str, found: Sensitivity) -> Rows:

@@ -11,9 +11,11 @@ import numpy as np
 import xarray as xr
 
 from vadose.config import Recipe
-from vadose.downscale.base import Progress
+from vadose.downscale.base import Progress, quiet
 from vadose.downscale.direct import Direct
 from vadose.downscale.downscaler import Learner, load_downscaler
+from vadose.models.base import Model
+from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.methods import learner
 from vadose.samples import Split, split
 from vadose.store import replaced
@@ -102,6 +104,14 @@ def searched(
         progress=progress,
     )
     return {**method.parameters, **found.parameters}
+
+
+def like(recipe: Recipe, name: str, fitted: Model) -> Model:
+    """Make the model of a method anew, not fitted yet, with the parameters that a search found."""
+    parameters = dict(recipe.methods[name].parameters)
+    if recipe.methods[name].search is not None:
+        parameters = {key: one for key, one in parameters_of(fitted).items() if key != "seed"}
+    return learner(recipe, name, quiet, parameters=parameters).model
 
 
 def coarse_scores(recipe: Recipe, run: Path, coarse: xr.Dataset, parts: Split) -> Scores:

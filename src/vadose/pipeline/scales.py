@@ -13,14 +13,16 @@ from odc.geo.geobox import GeoBox
 
 from vadose.cubes.assemble import whole_cells
 from vadose.cubes.regrid import aggregate, area_mean, nearest
-from vadose.downscale.base import align
+from vadose.downscale.base import align, check_features
 from vadose.downscale.conserve import close
 from vadose.downscale.context import Features, derive, features
-from vadose.downscale.downscaler import Direct, Residual
+from vadose.downscale.direct import if_any
+from vadose.downscale.downscaler import Direct, MultiScale, Residual
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import cell_area, coarsened, coordinates, grid_of, lonlat, nesting, snapped
+from vadose.pipeline.blocks import Blocks
 from vadose.pipeline.folder import RunFolder
-from vadose.report.tables import cell_size
+from vadose.report.tables import cell_size, length
 from vadose.samples import Patches, Sampler, Samples, Sequences
 from vadose.schema import VARIABLES
 from vadose.store import open_cube
@@ -29,10 +31,9 @@ from vadose.store import open_cube
 MOMENTS = 12
 #: Most scales between the coarse and the fine one.
 BETWEEN = 2
-#: Blocks that the map is cut into, along a meridian and along a parallel; periods where the map is small.
-BLOCKS_ACROSS, FEWEST_BLOCKS = (6, 8), 12
-#: Steps of a sequence and cells along the side of a patch.
-STEPS, CELLS = 60, 8
+#: Steps of a sequence; cells along the side of a patch where the model learned, and most of them where
+#: cells are smaller and as many of them cover less ground.
+STEPS, CELLS, MOST_CELLS = 60, 8, 64
 #: Places that are read at once.
 AT_ONCE = 200_000
 
@@ -57,6 +58,8 @@ class Scale:
         What the model should have said of each place; NaN where nobody knows.
     blocks
         Number of the block of each sample; the same places have the same number at every scale.
+    finer
+        Its cells along the side of one of the scale that was learned from.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Scale:
     X: Array
     y: Array
     blocks: Numbers
+    finer: int = 1
 
     def some(self, count: int, rng: np.random.Generator) -> Self:
         """Give at most so many of the samples, at random and in their order."""
@@ -79,76 +83,34 @@ class Scale:
         return replace(self, X=self.X[rows], y=self.y[rows], blocks=self.blocks[rows])
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """Number places by degrees and step, alike at every scale.
-
-    Attributes
-    ----------
-    edges
-        West, south, east and north of the map, in degrees.
-    shape
-        Periods, and blocks along latitude and longitude.
-    steps
-        Time steps of the record.
-    """
-
-    edges: tuple[float, float, float, float]
-    shape: tuple[int, int, int]
-    steps: int
-
-    @classmethod
-    def of(cls, coarse: GeoBox, steps: int, *, least: int = 2) -> Self:
-        """Cut a map into blocks of so many coarse cells a side or more, and a small one into periods too."""
-        longitude, latitude = lonlat(coarse)
-        sides = [
-            max(1, min(most, size // least))
-            for most, size in zip(BLOCKS_ACROSS, coarse.shape, strict=True)
-        ]
-        periods = max(1, min(steps, -(-FEWEST_BLOCKS // (sides[0] * sides[1]))))
-        edges = longitude.min(), latitude.min(), longitude.max(), latitude.max()
-        west, south, east, north = (float(edge) for edge in edges)
-        return cls((west, south, east, north), (periods, sides[0], sides[1]), steps)
-
-    def number(self, step: Numbers | int, longitude: Array, latitude: Array) -> Numbers:
-        """Give the number of the block that each place lies in."""
-        west, south, east, north = self.edges
-        periods, high, wide = self.shape
-
-        def part(values: Array, low: float, top: float, count: int) -> Numbers:
-            share = (values - low) / max(top - low, 1e-9)
-            return np.clip((share * count).astype(np.int64), 0, count - 1)
-
-        period = np.asarray(step) * periods // self.steps
-        row = part(latitude, south, north, high)
-        return np.asarray((period * high + row) * wide + part(longitude, west, east, wide))
-
-
 class _Basket:
     """Keep so many of the samples that come along, each with the same chance."""
 
     def __init__(self, count: int, rng: np.random.Generator) -> None:
         self.count, self.rng = count, rng
+        self.first: Scale | None = None
         self.kept: list[npt.NDArray[Any]] = []
 
-    def add(self, X: Array, y: Array, blocks: Numbers) -> None:
+    def add(self, taken: Scale) -> None:
         """Let samples draw a lot each; those with the smallest stay."""
-        arrays = [self.rng.random(len(X)), X, y, blocks]
+        self.first = self.first or taken
+        arrays = [self.rng.random(len(taken.X)), taken.X, taken.y, taken.blocks]
         if self.kept:
             arrays = [np.concatenate(pair) for pair in zip(self.kept, arrays, strict=True)]
         rows = np.sort(np.argsort(arrays[0], kind="stable")[: self.count])
         self.kept = [array[rows] for array in arrays]
 
-    def scale(self, name: str, role: Role) -> Scale:
+    def scale(self) -> Scale:
         """Give what was kept."""
-        if not self.kept or len(self.kept[1]) < 2:
+        assert self.first is not None  # noqa: S101 - a basket is made for what is put in
+        _, X, y, blocks = self.kept
+        if len(X) < 2:
             raise CubeProblem(
-                f"cells of {name}",
-                found="no complete samples",
+                f"cells of {self.first.name}",
+                found=f"{len(X)} complete samples",
                 expected="some to explain a model by",
             )
-        _, X, y, blocks = self.kept
-        return Scale(name, role, X, y, blocks)
+        return replace(self.first, X=X, y=y, blocks=blocks)
 
 
 def take_scales(
@@ -158,6 +120,7 @@ def take_scales(
     samples: int,
     learned: int,
     rng: np.random.Generator,
+    known: xr.Dataset | None = None,
 ) -> list[Scale]:
     """Take samples as the model sees them, from the scale of learning down to the product's.
 
@@ -173,11 +136,13 @@ def take_scales(
         Most places of the scale of learning, to learn anew from.
     rng
         Draws the samples.
+    known
+        Coarse cube that was learned from; that of the folder unless given.
 
     Returns
     -------
     list
-        The coarse scale first, the fine one last. There is a target at the finer scales only where a
+        The scale of learning first, the fine one last. There is a target at the finer scales only where a
         truth was withheld.
 
     Raises
@@ -188,6 +153,7 @@ def take_scales(
         Features that the samples do not have.
     """
     coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
+    known = coarse if known is None else known
     target = downscaler.target
     fine, _ = align(fine[downscaler.predictors], coarse, target)
     if (folder / "truth.zarr").exists():
@@ -195,19 +161,17 @@ def take_scales(
     least = CELLS if downscaler.model.kind == "patches" else 2
     blocks = Blocks.of(grid_of(coarse), coarse[target].sizes.get("time", 1), least=least)
     if isinstance(downscaler, Residual):
-        taken = _residual_scales(downscaler, coarse, fine, blocks)
+        taken = _residual_scales(downscaler, known, coarse, fine, blocks)
+    elif isinstance(downscaler, MultiScale):
+        taken = _several_scales(downscaler, known, fine, blocks)
     else:
-        taken = _direct_scales(downscaler, coarse, fine, blocks)
-    scales: dict[str, tuple[Role, _Basket]] = {}
-    for name, role, X, y, numbers in taken:
-        places = int(np.prod(X.shape[1:-1]))
-        most = max((learned if role == "learned" else samples) // places, 64)
-        _, basket = scales.setdefault(name, (role, _Basket(most, rng)))
-        basket.add(X, y, numbers)
-    return [basket.scale(name, role) for name, (role, basket) in scales.items()]
-
-
-_Taken = Iterator[tuple[str, Role, Array, Array, Numbers]]
+        taken = _direct_scales(downscaler, known, fine, blocks)
+    baskets: dict[str, _Basket] = {}
+    for one in taken:
+        places = int(np.prod(one.X.shape[1:-1]))
+        most = max((learned if one.role == "learned" else samples) // places, 64)
+        baskets.setdefault(one.name, _Basket(most, rng)).add(one)
+    return [basket.scale() for basket in baskets.values()]
 
 
 def _same_days(truth: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.DataArray, GeoBox]:
@@ -215,8 +179,7 @@ def _same_days(truth: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.D
     return aligned[target], grid
 
 
-def _moments(cube: xr.Dataset, target: str) -> list[int]:
-    total = cube[target].sizes.get("time", 1)
+def _moments(total: int) -> list[int]:
     return [int(step) for step in np.linspace(0, total - 1, min(total, MOMENTS)).round()]
 
 
@@ -240,54 +203,77 @@ def _divisors(factor: int) -> list[int]:
     return sorted({one for one in nearest_ones if one}, reverse=True)
 
 
-def _direct_scales(direct: Direct, coarse: xr.Dataset, fine: xr.Dataset, blocks: Blocks) -> _Taken:
+def _direct_scales(
+    direct: Direct, known: xr.Dataset, fine: xr.Dataset, blocks: Blocks
+) -> Iterator[Scale]:
     """Give the coarse cube, aggregations of the fine one, and the fine one itself."""
-    steps = coarse[direct.target].sizes.get("time", 1)
-    sampler = _sampler(direct, steps)
-    if tuple(direct.feature_names_) != sampler.feature_names:
-        raise ModelProblem(
-            "downscaler",
-            found=f"features {', '.join(direct.feature_names_)}",
-            expected=f"those of the recipe, {', '.join(sampler.feature_names)}",
-        )
-    factor = nesting(grid_of(coarse), grid_of(fine))["y"]
-    moments = None if isinstance(sampler, Sequences) else _moments(coarse, direct.target)
-    yield from _cube_samples(sampler, coarse, direct.targets, "learned", blocks, moments)
+    factor = nesting(grid_of(known), grid_of(fine))["y"]
+    yield from _cube_samples(direct, known, "learned", blocks)
     for left in (*_divisors(factor), 1):
         cube = fine if left == 1 else aggregate(fine, coarsened(grid_of(fine), left))
         role: Role = "used" if left == 1 else "between"
-        yield from _cube_samples(sampler, cube, direct.targets, role, blocks, moments)
+        yield from _cube_samples(direct, cube, role, blocks, finer=factor // left)
 
 
-def _sampler(direct: Direct, steps: int) -> Sampler:
-    """Give the downscaler's own sampler, with samples small enough to have many of them."""
-    sampler = direct.sampler()
-    if isinstance(sampler, Sequences):
-        return replace(sampler, length=min(STEPS, steps))
-    return replace(sampler, size=CELLS) if isinstance(sampler, Patches) else sampler
+def _several_scales(
+    several: MultiScale, known: xr.Dataset, fine: xr.Dataset, blocks: Blocks
+) -> Iterator[Scale]:
+    """Give the cells of all scales that were learned from together, and the fine cube."""
+    several.fine = fine
+    longitude, latitude = (one.ravel() for one in lonlat(grid_of(known)))
+    sizes = " + ".join(length(scale) for scale in several.scales)
+    for spots, table in zip(*several.spots(known), strict=True):
+        if spots.level.scale in several.scales:
+            cell, step = spots.frame["cell"].to_numpy(), spots.frame["step"].to_numpy()
+            number = blocks.number(step, longitude[cell], latitude[cell])
+            yield Scale(sizes, "learned", table, spots.frame["target"].to_numpy(), number)
+    yield from _cube_samples(several, fine, "used", blocks)
 
 
 def _cube_samples(
-    sampler: Sampler,
-    cube: xr.Dataset,
-    targets: tuple[str, ...],
-    role: Role,
-    blocks: Blocks,
-    moments: list[int] | None,
-) -> _Taken:
+    direct: Direct, cube: xr.Dataset, role: Role, blocks: Blocks, *, finer: int = 1
+) -> Iterator[Scale]:
     """Take the complete samples of a cube: of some moments, or of all its steps where they are needed."""
-    grid = grid_of(cube)
-    longitude, latitude = (one.ravel() for one in lonlat(grid))
-    for moment in moments if moments and "time" in cube.dims else [None]:
+    sampler = _small(direct, cube, blocks.steps, finer)
+    name, is_empty = cell_size(grid_of(cube)), True
+    longitude, latitude = (one.ravel() for one in lonlat(grid_of(cube)))
+    moments: list[int | None] = [None]
+    if "time" in cube.dims and not isinstance(sampler, Sequences):
+        moments = [*_moments(blocks.steps)]
+    for moment in moments:
         part = snapped(cube if moment is None else cube.isel(time=[moment]))
         # a place without a known target is a sample too, save where the model learned
-        for batch in sampler.batches(part, targets if role == "learned" else (), places=AT_ONCE):
-            whole = np.isfinite(batch.X).reshape(len(batch), -1).all(axis=1)
+        targets = direct.targets if role == "learned" else ()
+        for batch in if_any(sampler.batches(part, targets, places=AT_ONCE)):
             place = batch.index.reshape(len(batch), -1).max(axis=1)  # −1 where nothing is put back
+            whole = np.isfinite(batch.X).reshape(len(batch), -1).all(axis=1) & (place >= 0)
             step, cell = place // longitude.size + (moment or 0), place % longitude.size
             number = blocks.number(step, longitude[cell], latitude[cell])
-            y = _targets(batch, part, targets) if batch.y is None else batch.y
-            yield cell_size(grid), role, batch.X[whole], y[whole], number[whole]
+            y = _targets(batch, part, direct.targets) if batch.y is None else batch.y
+            yield Scale(name, role, batch.X[whole], y[whole], number[whole], finer)
+            is_empty = False
+    if is_empty:
+        raise CubeProblem(
+            f"cells of {name}",
+            found="no complete samples",
+            expected="some to explain a model by",
+            remedy="Check the gaps of each predictor.",
+        )
+
+
+def _small(direct: Direct, cube: xr.Dataset, steps: int, finer: int) -> Sampler:
+    """Give the downscaler's own sampler, with samples small enough to have many of them.
+
+    Patches of smaller cells have more of them, for as much ground, and overlap to be as many.
+    """
+    sampler = direct.sampler()
+    check_features(direct.feature_names_, sampler.feature_names)
+    if isinstance(sampler, Sequences):
+        return replace(sampler, length=min(STEPS, steps))
+    if isinstance(sampler, Patches):
+        size = min(CELLS * finer, MOST_CELLS, cube.sizes["y"], cube.sizes["x"])
+        return replace(sampler, size=size, overlap=size // 2 if finer > 1 else 0)
+    return sampler
 
 
 def _targets(batch: Samples, part: xr.Dataset, targets: tuple[str, ...]) -> Array:
@@ -303,8 +289,8 @@ def _targets(batch: Samples, part: xr.Dataset, targets: tuple[str, ...]) -> Arra
 
 
 def _residual_scales(
-    residual: Residual, coarse: xr.Dataset, fine: xr.Dataset, blocks: Blocks
-) -> _Taken:
+    residual: Residual, known: xr.Dataset, coarse: xr.Dataset, fine: xr.Dataset, blocks: Blocks
+) -> Iterator[Scale]:
     """Give coarse cells within larger ones, and finer cells within coarse ones, as they are predicted."""
     if residual.model.kind == "patches":
         raise ModelProblem(
@@ -313,24 +299,23 @@ def _residual_scales(
             expected="samples that can be exchanged: a model of rows or sequences, or direct learning",
         )
     target = residual.target
-    upper = whole_cells(coarse, residual.ratio)
-    for step in _moments(coarse, target):
+    upper = whole_cells(known, residual.ratio)
+    for step in _moments(blocks.steps):
         learned = _at(upper, step)
         sample, values = residual.departures(learned)
-        where = _places(sample, grid_of(learned))
-        name = cell_size(grid_of(coarse))
-        yield name, "learned", sample.table, values, blocks.number(step, *where)
+        number = blocks.number(step, *_places(sample, grid_of(learned)))
+        yield Scale(cell_size(grid_of(coarse)), "learned", sample.table, values, number)
         moment = _at(fine, step)
         truth = moment[target].astype("f8") if target in moment else None
-        known = _at(coarse[[target]], step)[target].astype("f8")
-        for grid, found in levels(residual, moment, known):
+        given = _at(coarse[[target]], step)[target].astype("f8")
+        for grid, found in levels(residual, moment, given):
             role: Role = "used" if grid == grid_of(moment) else "between"
             y = np.full(len(found.rows), np.nan)
             if truth is not None:
                 mean = truth if role == "used" else area_mean(truth, grid)
                 y = (mean.values - found.prior).ravel()[found.rows]
             number = blocks.number(step, *_places(found, grid))
-            yield cell_size(grid), role, found.table, y, number
+            yield Scale(cell_size(grid), role, found.table, y, number)
 
 
 def _places(sample: Features, grid: GeoBox) -> tuple[Array, Array]:

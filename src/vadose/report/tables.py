@@ -211,7 +211,18 @@ def cell_size(grid: GeoBox) -> str:
     step = abs(grid.affine.a)
     if grid.crs is not None and grid.crs.geographic:
         return f"{step:.4g}°"
-    size, unit = (step / 1000, "km") if step >= 999.5 else (step, "m")
+    return length(step)
+
+
+def length(metres: float) -> str:
+    r"""Write a length in km or m.
+
+    Examples
+    --------
+    >>> length(9008.055), length(1500.0), length(50.0)
+    ('9\xa0km', '1.5\xa0km', '50\xa0m')
+    """
+    size, unit = (metres / 1000, "km") if metres >= 999.5 else (metres, "m")
     whole_size = round(size)
     is_whole = whole_size > 0 and abs(size / whole_size - 1) < 0.002
     return f"{whole_size if is_whole else size:.4g}\N{NO-BREAK SPACE}{unit}"
