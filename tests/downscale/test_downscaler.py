@@ -200,6 +200,13 @@ def test_a_day_or_a_map_without_predictors_is_all_gap(study: Study) -> None:
 # --- the same bits ---
 
 
+def test_a_fault_of_a_prediction_is_no_gap(study: Study) -> None:
+    direct = Direct(RandomForest(trees=1), PREDICTORS).fit(study.coarse)
+    direct.model.predict = lambda X: np.zeros(3)  # type: ignore[method-assign]
+    with pytest.raises(CubeProblem, match=r"values: found shape \(3,\)"):
+        direct.predict(study.fine, study.coarse)
+
+
 def test_same_bits_twice(fitted: Direct | Residual, study: Study) -> None:
     again = new(kind_of(fitted)).fit(study.coarse)
     both = [one.predict(study.fine, study.coarse) for one in (fitted, again)]

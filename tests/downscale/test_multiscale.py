@@ -15,11 +15,11 @@ import vadose.synthetic
 from vadose.cubes.regrid import aggregate, area_mean, smooth
 from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Closed
-from vadose.downscale.downscaler import Direct
+from vadose.downscale.downscaler import Direct, load_downscaler
 from vadose.downscale.multiscale import MultiScale
 from vadose.errors import CubeProblem, GridProblem, ModelProblem, NoOverlap, RecipeProblem
 from vadose.grids import coarsened, grid_of, lonlat
-from vadose.models import RandomForest, load_model
+from vadose.models import RandomForest
 from vadose.models.base import Kind
 from vadose.schema import ORIGIN, check_cube
 
@@ -263,14 +263,10 @@ def test_what_is_saved_predicts_the_same_and_holds_no_predictors(world, fitted, 
     description = json.loads((tmp_path / "downscaler.json").read_text())
     assert description["model"] == "multiscale"
     assert [one["scale"] for one in description["closure"][:2]] == list(SCALES)
-    again = MultiScale(
-        load_model(tmp_path / "model"),
-        description["predictors"],
-        target=description["target"],
-        **description["settings"],
-    )
+    again = load_downscaler(tmp_path)
+    assert isinstance(again, MultiScale)
     assert again.scales == SCALES
-    again.feature_names_ = tuple(description["features"])
+    assert again.closure_ == fitted.closure_
     product = fitted.predict(world.predictors, world.coarse_truth)
     assert again.predict(world.predictors, world.coarse_truth).identical(product)
     with pytest.raises(ModelProblem, match=r"no fine predictors, expected .* Give them as fine"):

@@ -13,7 +13,7 @@ import vadose
 from vadose.cli import main
 from vadose.config import DEMO_RECIPE
 
-COMMANDS = ["demo", "run", "build", "fit", "downscale", "validate", "report"]
+COMMANDS = ["demo", "run", "build", "fit", "downscale", "validate", "report", "explain"]
 HEAVY = {"numpy", "pandas", "xarray", "torch", "sklearn", "scipy", "matplotlib", "rasterio", "dask"}
 
 

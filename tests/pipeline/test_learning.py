@@ -66,10 +66,16 @@ def test_random_parts_are_scored_and_labelled_as_optimistic(window, tmp_path):
     assert sum(counts) == int(open_cube(out / "coarse.zarr")["soil_moisture"].notnull().sum())
     page = report.read_text(encoding="utf-8")
     assert "These scores are optimistic" in page
+    assert page.count('<tr><th scope="row">Small network</th><td class="words">') == 1
+    assert page.count('<tr><th scope="row"></th><td class="words">soil moisture</td>') == 4
     assert "(random: optimistic)" in page
     manifest = json.loads((out / "models/boosting/model/model.json").read_text())
     assert 4 <= manifest["parameters"]["leaves"] <= 16
     assert manifest["parameters"]["trees"] == 5
+    versions = json.loads((out / "manifest.json").read_text())["libraries"]
+    assert {"torch", "optuna", "numpy"} <= set(versions)
+    (out / "models/.network.training/checkpoint").mkdir(parents=True)  # of a fit killed at its end
+    pipeline.fit(out)
     assert not list((out / "models").glob(".*")), "what a training keeps while it lasts is removed"
 
 

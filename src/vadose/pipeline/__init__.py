@@ -182,7 +182,13 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
     Where the recipe holds a part back, it is hidden from the models, and ``fit_scores.json`` says how
     well direct methods give the coarse target there.
     """
-    from vadose.pipeline.learning import coarse_scores, fit_method, held_back, learned_from
+    from vadose.pipeline.learning import (
+        coarse_scores,
+        drop_trainings,
+        fit_method,
+        held_back,
+        learned_from,
+    )
     from vadose.store import open_cube
 
     folder = RunFolder(Path(path))
@@ -198,6 +204,7 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
                 continue
             with progress(f"Learning: {method.title}") as step:
                 fit_method(recipe, name, known, fine, folder.path, step)
+        drop_trainings(folder.path)
         if parts is not None:
             with progress("Scoring what was held back"):
                 scores = coarse_scores(recipe, folder.path, coarse, parts)

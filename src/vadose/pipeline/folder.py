@@ -24,6 +24,8 @@ from typing import Any
 import vadose
 from vadose.config import Recipe, parse_recipe
 from vadose.errors import FileProblem, RunProblem
+from vadose.models import MODELS
+from vadose.models.trees import TreeModel
 from vadose.store import replaced
 
 STAGES = ("build", "fit", "downscale", "validate", "report")
@@ -41,6 +43,18 @@ LIBRARIES = (
     "xarray",
     "zarr",
 )
+
+
+def libraries(recipe: Recipe) -> list[str]:
+    """Name the libraries that the numbers of a study depend on."""
+    methods = recipe.methods.values()
+    models = [MODELS[method.model] for method in methods if method.model is not None]
+    used = [*LIBRARIES]
+    if not all(issubclass(model, TreeModel) for model in models):
+        used.append("torch")
+    if any(method.search is not None for method in methods):
+        used.append("optuna")
+    return sorted(used)
 
 
 @dataclass(frozen=True)
@@ -247,7 +261,7 @@ def manifest(folder: RunFolder, inputs: list[dict[str, str]]) -> dict[str, Any]:
         "started": state["started"],
         "seconds": round(sum(state["stages"].values()), 1),
         "stages": state["stages"],
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": {name: _version(name) for name in libraries(recipe)},
         "inputs": inputs,
         "target": recipe.target,
         "method": recipe.publish,

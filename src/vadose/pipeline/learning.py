@@ -74,6 +74,12 @@ def fit_method(
     return downscaler
 
 
+def drop_trainings(run: Path) -> None:
+    """Remove what trainings keep while they last; a kill right after one may have left it behind."""
+    for working in (run / "models").glob(".*.training"):
+        shutil.rmtree(working, ignore_errors=True)
+
+
 def searched(
     recipe: Recipe,
     name: str,
@@ -151,4 +157,5 @@ def _score(product: xr.DataArray, reference: xr.DataArray) -> dict[str, float | 
     is_common = np.isfinite(product.values) & np.isfinite(reference.values)
     found = moments(product.values[is_common], reference.values[is_common])
     numbers = {name: metric(found) for name, metric in METRICS.items()}
-    return {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+    scores = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+    return {**scores, "n": int(is_common.sum())}
