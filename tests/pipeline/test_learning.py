@@ -170,7 +170,9 @@ def test_two_layers_from_files_to_scores(two_layers, tmp_path):
         }
     )
     out = tmp_path / "run"
-    pipeline.run(recipe, out)
+    pipeline.build(recipe, out)
+    for stage in (pipeline.fit, pipeline.downscale, pipeline.validate):
+        stage(out)
     below = json.loads((out / "scores.json").read_text())["layers"][ROOT_ZONE]
     assert set(below) == {"nearest", "smooth", "soil_water_index", "lstm", "closed"}
     assert all(np.isfinite(row["pooled"]["rmse"]) for row in below.values())

@@ -118,7 +118,9 @@ def test_a_run_without_truth_has_no_truth_in_it(build_run, tmp_path):
     (run / "figures" / "scatter.png").write_bytes(b"of an earlier report")
     text = write_report(run).read_text()
     assert 'id="scatter"' not in text
-    assert 'id="importances"' not in text
+    assert "names no importances of its own" in text
+    assert "Bars of the importance" not in text
+    assert "The predictors are coarse themselves." in text, "a warning has a place without a figure"
     assert "Without a truth nobody can say" in text
     assert not (run / "figures" / "scatter.png").exists()
 
