@@ -166,7 +166,8 @@ def test_two_layers_from_files_to_scores(two_layers, tmp_path):
                 "model": "lstm",
                 "parameters": {"hidden": 8, "epochs": 10, "rate": 0.01},
             },
-            "closed": {"title": "LSTM, closed", "kind": "close", "of": ["lstm"]},
+            "mean": {"title": "Mean of two", "kind": "blend", "of": ["lstm", "lstm"]},
+            "closed": {"title": "Mean, closed", "kind": "close", "of": ["mean"]},
         }
     )
     out = tmp_path / "run"
@@ -174,8 +175,9 @@ def test_two_layers_from_files_to_scores(two_layers, tmp_path):
     for stage in (pipeline.fit, pipeline.downscale, pipeline.validate):
         stage(out)
     below = json.loads((out / "scores.json").read_text())["layers"][ROOT_ZONE]
-    assert set(below) == {"nearest", "smooth", "soil_water_index", "lstm", "closed"}
+    assert set(below) == {"nearest", "smooth", "soil_water_index", "lstm", "mean", "closed"}
     assert all(np.isfinite(row["pooled"]["rmse"]) for row in below.values())
+    assert below["mean"]["pooled"]["rmse"] == pytest.approx(below["lstm"]["pooled"]["rmse"])
     coarse = open_cube(out / "coarse.zarr")
     with xr.open_dataset(out / "product.nc", engine="h5netcdf") as product:
         assert {*layers, "origin", "closure_residual"} <= set(product.data_vars)

@@ -118,6 +118,12 @@ def with_residual(cube: xr.Dataset, coarse: xr.DataArray) -> xr.Dataset:
     return cube.assign(closure_residual=left.astype("f4"))
 
 
+def _further(product: xr.Dataset, coarse: xr.Dataset, target: str) -> list[str]:
+    """Name the layers besides the target that both cubes have; where values come from is no layer."""
+    names = [str(name) for name in product.data_vars if name in coarse]
+    return [name for name in names if name not in (target, "origin", "closure_residual")]
+
+
 class Closed:
     """Wrap a downscaler so that its product closes, and write what is left.
 
@@ -154,9 +160,8 @@ class Closed:
         fine, grid = align(fine, coarse, self.target)
         product = self.inner.predict(fine, coarse)
         cube = self._closed(product[self.target], coarse[self.target], grid)
-        for name in map(str, product.data_vars):
-            if name in coarse and name != self.target:
-                cube[name] = self._closed(product[name], coarse[name], grid)[name]
+        for name in _further(product, coarse, self.target):
+            cube[name] = self._closed(product[name], coarse[name], grid)[name]
         return with_residual(cube, coarse[self.target])
 
     def _closed(self, raw: xr.DataArray, wanted: xr.DataArray, grid: GeoBox) -> xr.Dataset:
@@ -190,14 +195,20 @@ class Blend:
         return self
 
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
-        """Give the weighted mean; NaN where any part has none."""
-        shares = np.asarray(self.weights, dtype="f8") / np.sum(self.weights)
+        """Give the weighted mean; NaN where any part has none. Further layers that all parts give too."""
         cubes = [part.predict(fine, coarse) for part in self.parts]
+        product = self._mean(cubes, self.target)
+        for name in _further(cubes[0], coarse, self.target):
+            if all(name in cube for cube in cubes):
+                product[name] = self._mean(cubes, name)[name]
+        return product
+
+    def _mean(self, cubes: list[xr.Dataset], name: str) -> xr.Dataset:
+        shares = np.asarray(self.weights, dtype="f8") / np.sum(self.weights)
         values = sum(
-            share * cube[self.target].astype("f8")
-            for share, cube in zip(shares, cubes, strict=True)
+            share * cube[name].astype("f8") for share, cube in zip(shares, cubes, strict=True)
         )
         assert isinstance(values, xr.DataArray)  # noqa: S101 - sum of arrays is an array
-        values.attrs = dict(cubes[0][self.target].attrs)
+        values.attrs = dict(cubes[0][name].attrs)
         origin = cubes[0]["origin"].where(values.notnull(), ORIGIN.code("missing"))
-        return as_cube(values, self.target, origin)
+        return as_cube(values, name, origin)
