@@ -32,7 +32,7 @@ Array = npt.NDArray[np.floating]
 #: Days of a block, folds that blocks are dealt to in turn, and days left out on either side of a test.
 BLOCK, FOLDS, GAP = 46, 4, 6
 #: Predictions are kept within what soil can hold, m³ m⁻³.
-BOUNDS = (0.02, 0.6)
+BOUNDS = (0.0, 0.6)
 #: Settings other than the models' own, found on blocks of the given year.
 SETTINGS: dict[str, dict[str, Any]] = {
     "lstm": {
