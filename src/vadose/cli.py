@@ -230,12 +230,15 @@ def _held(run: Path) -> None:
     for column in ("R", "RMSE", "ubRMSE"):
         table.add_column(column, justify="right", no_wrap=True)
     for method in scores["methods"].values():
+        title = method["title"]
         for layer, parts in method["layers"].items():
+            words = layer.replace("_", " ")
             for part, row in parts.items():
                 if row["n"]:
                     numbers = [_number(row["r"], ".3f")]
                     numbers += [_number(row[metric], ".4f") for metric in ("rmse", "ubrmse")]
-                    table.add_row(method["title"], layer.replace("_", " "), part, *numbers)
+                    table.add_row(title, words, part, *numbers)
+                    title = words = ""  # a name once
     Console().print(table)
 
 
