@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vadose.errors import ModelProblem
+from vadose.models import fast_trees
 from vadose.models.base import (
     Column,
     Groups,
@@ -66,7 +68,7 @@ class Trees:
     features: int
 
     def predict(self, X: Table, *, workers: int = 1) -> Column:
-        """Give one value per row.
+        """Give one value per row, of many rows by `fast_trees`: the bits are the same.
 
         Parameters
         ----------
@@ -76,6 +78,8 @@ class Trees:
             Threads; the result does not depend on it.
         """
         table = check_table(X, features=self.features)
+        if fast_trees.is_worthwhile(self, len(table)) and self._packed is not None:
+            return self.offset + self.scale * self._packed.add_up(table, workers=workers)
         result = np.empty(len(table))
 
         def task(start: int) -> None:
@@ -90,6 +94,10 @@ class Trees:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(task, starts))
         return result
+
+    @cached_property
+    def _packed(self) -> fast_trees.PackedTrees | None:
+        return fast_trees.pack(self)
 
     def _predict_block(self, rows: npt.NDArray[np.float32]) -> Column:
         total = np.zeros(len(rows))
