@@ -91,6 +91,19 @@ def find_leaves(nodes: Any, keys: Any, leaves: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def arrange(keys: Any, order: Any, packets: Any, low: Any, high: Any) -> None:
+    """Put the chosen rows into packets, the last one repeated, and widen `low` and `high` to their ranges."""
+    for place in range(len(packets) * LANES):
+        row = order[min(place, len(order) - 1)]
+        packet, lane = place // LANES, place % LANES
+        for feature in range(keys.shape[1]):
+            key = keys[row, feature]
+            packets[packet, feature * LANES + lane] = key
+            low[feature] = min(low[feature], key)
+            high[feature] = max(high[feature], key)
+
+
+@njit(cache=True, nogil=True)
 def _prune(
     nodes: Any, values: Any, low: Any, high: Any, kept: Any, kept_values: Any, most: int, stack: Any
 ) -> int:

@@ -79,7 +79,7 @@ class PackedTrees:
 
         def task(start: int) -> None:
             chosen = order[start : start + size]
-            result[chosen] = self._add_block(keys[chosen])
+            result[chosen] = self._add_block(keys, chosen)
 
         size = int(np.clip(-(-rows // workers), SMALLEST_BLOCK, BLOCK))
         starts = range(0, rows, size)
@@ -91,24 +91,16 @@ class PackedTrees:
                 list(pool.map(task, starts))
         return result
 
-    def _add_block(self, keys: Keys) -> Column:
-        from vadose.models.fast_kernels import LANES, add_trees
+    def _add_block(self, keys: Keys, order: npt.NDArray[np.int64]) -> Column:
+        from vadose.models.fast_kernels import LANES, add_trees, arrange
 
-        rows, features = keys.shape
-        padded = np.pad(keys, ((0, -rows % LANES), (0, 0)), mode="edge")
-        packets = padded.reshape(-1, LANES, features).transpose(0, 2, 1)
+        rows, features = len(order), keys.shape[1]
+        packets = np.empty((-(-rows // LANES), features * LANES), dtype=np.uint32)
+        low, high = keys[order[0]].copy(), keys[order[0]].copy()
+        arrange(keys, order, packets, low, high)
         total = np.zeros((len(packets), LANES))
-        add_trees(
-            self.nodes,
-            self.values,
-            self.starts,
-            np.ascontiguousarray(packets).reshape(len(packets), -1),
-            keys.min(axis=0),
-            keys.max(axis=0),
-            max(NODES_PER_ROW * rows, 1),
-            self.depth,
-            total,
-        )
+        most = max(NODES_PER_ROW * rows, 1)
+        add_trees(self.nodes, self.values, self.starts, packets, low, high, most, self.depth, total)
         return total.ravel()[:rows]
 
 
@@ -180,6 +172,6 @@ def order_keys(numbers: npt.NDArray[np.float32]) -> Keys:
     >>> np.diff(keys.astype("i8")).clip(0, 1).tolist()
     [1, 1, 0, 1, 1, 1]
     """
-    bits = np.ascontiguousarray(numbers + np.float32(0.0)).view(np.uint32)
-    is_negative = (bits >> np.uint32(31)).astype(bool)
-    return np.where(is_negative, ~bits, bits | np.uint32(1 << 31))
+    bits = np.ascontiguousarray(numbers + np.float32(0.0)).view(np.int32)
+    bits ^= (bits >> np.int32(31)) | np.int32(-(2**31))
+    return bits.view(np.uint32)
