@@ -152,18 +152,32 @@ def _walk(nodes: Any, values: Any, packets: Any, total: Any) -> None:
         keys = packets[packet]
         a = b = c = d = e = f = g = h = np.uint64(0)
         while True:
-            for _ in range(2):
-                at_a, at_b, at_c, at_d = nodes[a], nodes[b], nodes[c], nodes[d]
-                at_e, at_f, at_g, at_h = nodes[e], nodes[f], nodes[g], nodes[h]
-                a = _next(at_a, keys[at_a & _FEATURE])
-                b = _next(at_b, keys[(at_b & _FEATURE) + one])
-                c = _next(at_c, keys[(at_c & _FEATURE) + two])
-                d = _next(at_d, keys[(at_d & _FEATURE) + three])
-                e = _next(at_e, keys[(at_e & _FEATURE) + four])
-                f = _next(at_f, keys[(at_f & _FEATURE) + five])
-                g = _next(at_g, keys[(at_g & _FEATURE) + six])
-                h = _next(at_h, keys[(at_h & _FEATURE) + seven])
-            if at_a & at_b & at_c & at_d & at_e & at_f & at_g & at_h & _LEAF:
+            is_leaf = _LEAF
+            at = nodes[a]
+            a = _next(at, keys[at & _FEATURE])
+            is_leaf &= at
+            at = nodes[b]
+            b = _next(at, keys[(at & _FEATURE) + one])
+            is_leaf &= at
+            at = nodes[c]
+            c = _next(at, keys[(at & _FEATURE) + two])
+            is_leaf &= at
+            at = nodes[d]
+            d = _next(at, keys[(at & _FEATURE) + three])
+            is_leaf &= at
+            at = nodes[e]
+            e = _next(at, keys[(at & _FEATURE) + four])
+            is_leaf &= at
+            at = nodes[f]
+            f = _next(at, keys[(at & _FEATURE) + five])
+            is_leaf &= at
+            at = nodes[g]
+            g = _next(at, keys[(at & _FEATURE) + six])
+            is_leaf &= at
+            at = nodes[h]
+            h = _next(at, keys[(at & _FEATURE) + seven])
+            is_leaf &= at
+            if is_leaf:
                 break
         sums = total[packet]
         sums[0] += values[a]
