@@ -193,7 +193,7 @@ def _divisors(factor: int) -> list[int]:
     Examples
     --------
     >>> _divisors(4), _divisors(36), _divisors(3)
-    ([2], [9, 4], [])
+    ([2], [12, 3], [])
     """
     inner = [one for one in range(2, factor) if factor % one == 0]
     wanted = [factor ** (place / (BETWEEN + 1)) for place in range(BETWEEN, 0, -1)]

@@ -50,7 +50,7 @@ def words(name: str, length: int = 40) -> str:
     --------
     >>> words("sand:local_forecast")
     'sand: local forecast'
-    >>> words("air_temperature + land_surface_temperature + latitude + evaporation", 45)
+    >>> words("air_temperature + land_surface_temperature + latitude + evaporation", 46)
     'air temperature + land surface temperature + 2'
     """
     members = [one.replace("_", " ").replace(":", ": ") for one in name.split(" + ")]
