@@ -124,8 +124,10 @@ def is_predictable(fine: xr.Dataset, predictors: list[str]) -> xr.DataArray:
     return mask
 
 
-def quiet(done: int, total: int, note: str = "") -> None:
-    """Tell nobody of the progress."""
+def tell(model: Model, progress: Progress) -> None:
+    """Let a model that trains step by step tell how it goes."""
+    if hasattr(model, "progress"):
+        model.progress = progress
 
 
 class Learner(Protocol):

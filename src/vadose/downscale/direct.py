@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,12 +20,12 @@ from vadose.downscale.base import (
     check_features,
     is_predictable,
     origin_of,
-    quiet,
     save_downscaler,
+    tell,
 )
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import coordinates, grid_of, nesting
-from vadose.models.base import Column, Groups, Model, Table
+from vadose.models.base import Column, Groups, Model, Table, quiet
 from vadose.samples import Patches, Rows, Sampler, Samples, Sequences
 from vadose.samples.base import Canvas
 from vadose.samples.grouping import natural_groups
@@ -103,7 +105,7 @@ class Direct:
             When no cell is complete.
         """
         X, y, groups = self.training_data(coarse)
-        _tell(self.model, self.progress)
+        tell(self.model, self.progress)
         self.model.fit(X, y, groups=groups)
         self.feature_names_ = self._names()
         return self
@@ -117,13 +119,7 @@ class Direct:
             When no cell is complete.
         """
         check_cube(coarse, required=[*self.targets, *self.predictors], source="coarse cube")
-        is_known = xr.concat(
-            [coarse[name].notnull() for name in self.targets],
-            "output",
-            coords="minimal",
-            compat="override",
-            join="override",
-        ).any("output")
+        is_known = reduce(or_, (coarse[name].notnull() for name in self.targets))
         for name in self.predictors:
             is_known = is_known & coarse[name].notnull()
         if not bool(is_known.any()):
@@ -213,19 +209,12 @@ class Direct:
 def if_any(batches: Iterator[Samples]) -> Iterator[Samples]:
     """Give the batches of a sampler; none, and no error, where nothing is complete."""
     try:
-        first = next(
-            batches
-        )  # all other faults of a cube were found before the first batch was asked for
+        # all other faults of a cube were found before the first batch was asked for
+        first = next(batches)
     except CubeProblem:
         return
     yield first
     yield from batches
-
-
-def _tell(model: Model, progress: Progress) -> None:
-    """Let a model that trains step by step tell how it goes."""
-    if hasattr(model, "progress"):
-        model.progress = progress
 
 
 def _daily(cube: xr.Dataset, target: xr.DataArray) -> xr.Dataset:

@@ -11,13 +11,13 @@ import numpy as np
 import xarray as xr
 
 from vadose.cubes.reproject import resolution
-from vadose.downscale.base import Progress, align, quiet
+from vadose.downscale.base import Progress, align, tell
 from vadose.downscale.direct import Direct
 from vadose.downscale.levels import level
 from vadose.downscale.spots import Spots, Table, draw, read
 from vadose.errors import CubeProblem, ModelProblem, RecipeProblem
 from vadose.grids import cell_area, grid_of, lonlat, nesting
-from vadose.models.base import Column, Groups, Model, write_description
+from vadose.models.base import Column, Groups, Model, quiet, write_description
 from vadose.schema import check_cube
 
 
@@ -150,8 +150,7 @@ class MultiScale(Direct):
         """
         drawn, tables = self.spots(coarse)
         X, y, groups = self._joined(drawn, tables)
-        if hasattr(self.model, "progress"):  # of a model that trains step by step
-            self.model.progress = self.progress
+        tell(self.model, self.progress)
         weight = np.concatenate([one.weight() for one in drawn[: len(self.scales)]])
         self.model.fit(X, y, weight=weight, groups=groups)
         self.feature_names_ = self._names()

@@ -20,21 +20,19 @@ from vadose.downscale.base import (
     check_features,
     is_predictable,
     origin_of,
-    quiet,
     save_downscaler,
+    tell,
 )
 from vadose.downscale.conserve import close
 from vadose.downscale.context import Features, derive, features
 from vadose.errors import CubeProblem, GridProblem, ModelProblem
 from vadose.grids import cell_area, coarsened, coordinates, grid_of, snapped
-from vadose.models.base import Groups, Model
-from vadose.samples.blocks import map_blocks
+from vadose.models.base import Groups, Model, quiet
+from vadose.samples.grouping import natural_groups
 from vadose.schema import VARIABLES, check_cube
 
 #: Share of each coarse cell that is land; taken into account where the coarse cube has it.
 LAND = "land_fraction"
-#: Squares along each side of the map that a model may hold back while it learns.
-BLOCKS = 5
 Array = npt.NDArray[Any]
 
 
@@ -95,8 +93,7 @@ class Residual:
         check_cube(coarse, required=[self.target, *self.predictors], source="coarse cube")
         self.steps_down()
         X, y, groups = self.training_data(coarse)
-        if hasattr(self.model, "progress"):
-            self.model.progress = self.progress
+        tell(self.model, self.progress)
         self.model.fit(X, y, groups=groups)
         self.progress(self.ratio**2 + 1, self.ratio**2 + 1)
         return self
@@ -277,8 +274,7 @@ def _whole_blocks(
             remedy="Use the direct method or a larger region.",
         )
     window = {"y": slice(row, row + rows), "x": slice(column, column + columns)}
-    side = -(-max(cube.sizes["y"], cube.sizes["x"]) // BLOCKS)
-    blocks = map_blocks((cube.sizes["y"], cube.sizes["x"]), side)
+    blocks = natural_groups(cube).values
     return cube.isel(window), blocks[window["y"], window["x"]]
 
 

@@ -132,9 +132,8 @@ class Network(ABC):
         self.features_ = int(table.shape[-1])
         target = target.reshape(*table.shape[:-1], -1)
         share = np.ones(table.shape[:-1]) if weight is None else weight
-        target = np.where(
-            share[..., None] > 0, target, np.nan
-        )  # what has no weight teaches nothing
+        # what has no weight teaches nothing
+        target = np.where(share[..., None] > 0, target, np.nan)
         is_held: npt.NDArray[np.bool_] = self._held_back(check_groups(groups, table), target)
         learned = np.where(is_held[..., None], np.nan, target)
         is_used = np.isfinite(learned).any(axis=-1, keepdims=True)

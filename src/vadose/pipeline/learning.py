@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from vadose.config import Recipe
-from vadose.downscale.base import Progress, quiet
+from vadose.downscale.base import Progress
 from vadose.downscale.direct import Direct
 from vadose.downscale.downscaler import Learner, load_downscaler
-from vadose.models.base import Model
+from vadose.models.base import Model, quiet
 from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.methods import learner
 from vadose.samples import Split, split
