@@ -7,6 +7,7 @@ the coarse field of the same days. A wrapper (closure, blending) has the same tw
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -21,6 +22,32 @@ from vadose.schema import ORIGIN, VARIABLES, check_cube
 
 #: Told after each finished step: steps done, steps in all, and perhaps a word on how it goes.
 Progress = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Say how far from a coarse cell and day a downscaler looks to predict there.
+
+    A part of a map comes out as in the whole if it is given with such a margin.
+
+    Attributes
+    ----------
+    coarse
+        Margin of the coarse cube in coarse cells; None for the whole map.
+    fine
+        Margin of the fine cube in fine cells; None for the whole map.
+    steps
+        Time steps before; None for the whole record.
+
+    Examples
+    --------
+    >>> Reach(coarse=1)
+    Reach(coarse=1, fine=0, steps=0)
+    """
+
+    coarse: int | None = 0
+    fine: int | None = 0
+    steps: int | None = 0
 
 
 class Downscaler(Protocol):
@@ -47,6 +74,10 @@ class Downscaler(Protocol):
         xarray.Dataset
             The target and ``origin``.
         """
+        ...
+
+    def reach(self, factor: int) -> Reach:
+        """Say how far it looks where `factor` fine cells lie along the side of a coarse one."""
         ...
 
 

@@ -15,6 +15,7 @@ from odc.geo.geobox import GeoBox
 from vadose.cubes.regrid import nearest
 from vadose.downscale.base import (
     Progress,
+    Reach,
     align,
     as_cube,
     check_features,
@@ -177,6 +178,19 @@ class Direct:
             result[name] = as_cube(values, name, origin_of(values, known))
         cube = result[self.target]
         return cube.assign({name: result[name][name] for name in self.also})
+
+    def reach(self, factor: int) -> Reach:
+        """Say how far the model looks: the place itself, its record, or the cells around it."""
+        if self.model.kind == "sequences":
+            return Reach(steps=None)
+        if self.model.kind == "patches":
+            if hasattr(self.model, "finer"):
+                self.model.finer = factor
+            around: int | None = getattr(self.model, "reach", None)
+            # narrow tiles cut off what a cell would look at, and where they do depends on the map
+            is_cut = around is not None and self.tile is not None and self.tile <= 2 * around
+            return Reach(fine=None if is_cut else around)
+        return Reach()
 
     def _fields(self, cube: xr.Dataset, sampler: Sampler) -> list[xr.DataArray]:
         total = cube.sizes.get("time", 1)

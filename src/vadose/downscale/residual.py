@@ -15,6 +15,7 @@ from odc.geo.geobox import GeoBox
 from vadose.cubes.regrid import area_mean, nearest
 from vadose.downscale.base import (
     Progress,
+    Reach,
     align,
     as_cube,
     check_features,
@@ -225,6 +226,10 @@ class Residual:
             self.progress(count + 1, total)
         values = _stacked(fields, coarse[self.target], grid)
         return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+    def reach(self, factor: int) -> Reach:
+        """Say that it looks at the whole map of a step: slopes are weighed by what the map varies."""
+        return Reach(coarse=None, fine=None)
 
     def _one_moment(self, stack: xr.DataArray, target: xr.DataArray) -> Array:
         left = self.factor
