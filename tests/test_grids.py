@@ -25,6 +25,7 @@ from vadose.grids import (
     lonlat,
     named_grid,
     nesting,
+    placed,
 )
 
 #: Cell sizes of the NSIDC grid definition files (EASE2_M36km.gpd and its kin), in m.
@@ -277,6 +278,53 @@ def test_grids_that_do_not_nest_are_told_why() -> None:
     with pytest.raises(GridProblem, match=r"corners 0\.25 apart"):
         nesting(latlon(1.0, (0.0, 0.0, 4.0, 4.0)), shifted)
     assert not is_nested(latlon(1.0, (0.0, 0.0, 4.0, 4.0)), shifted)
+
+
+# --- placed ---
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(["EASE2_1km", "latlon_0.25", "UTM"]))
+def test_a_window_is_placed_where_it_was_cut(data: st.DataObject, kind: str) -> None:
+    whole = UTM if kind == "UTM" else named_grid(kind)
+    factor = data.draw(st.integers(1, 10))
+    count = {"y": min(8, whole.shape.y // factor), "x": min(8, whole.shape.x // factor)}
+    fine = whole[: count["y"] * factor, : count["x"] * factor]
+    window, cover = {}, {}
+    for dim in ("y", "x"):
+        ends = sorted(data.draw(st.integers(0, count[dim])) for _ in range(4))
+        ends[3] = max(ends[3], ends[0] + 1)
+        ends[1:3] = (ends[0], ends[3]) if ends[1] == ends[2] else ends[1:3]
+        if ends[3] > count[dim]:
+            return
+        window[dim] = slice(ends[0], ends[3])
+        cover[dim] = slice(ends[1] - ends[0], ends[2] - ends[0])
+    coarse = coarsened(fine, factor)[window["y"], window["x"]]
+    within = {
+        dim: slice(
+            (window[dim].start + cover[dim].start) * factor,
+            (window[dim].start + cover[dim].stop) * factor,
+        )
+        for dim in ("y", "x")
+    }
+    found = placed(coarse, fine[within["y"], within["x"]])
+    assert found == ({"y": factor, "x": factor}, cover)
+
+
+def test_a_fine_grid_that_is_not_of_whole_coarse_cells_is_told_why() -> None:
+    coarse, fine = latlon(1.0, (0.0, 0.0, 8.0, 8.0)), latlon(0.25, (0.0, 0.0, 8.0, 8.0))
+    assert placed(coarse, fine)[1] == {"y": slice(0, 8), "x": slice(0, 8)}
+    with pytest.raises(GridProblem, match=r"one CRS"):
+        placed(named_grid("EASE2_36km"), fine)
+    expected = r"whole blocks of fine cells, the fine ones over some or all of them\. Crop or"
+    for window in (fine[1:5, :4], fine[:4, 2:6], fine[:6, :4], fine[:4, :3]):
+        with pytest.raises(GridProblem, match=expected):
+            placed(coarse, window)
+    for part in (coarse[1:], coarse[:, 1:], coarse[:7], coarse[:, :7]):
+        with pytest.raises(GridProblem, match=r"\(., .\) cells over \(32, 32\)"):
+            placed(part, fine)
+    with pytest.raises(GridProblem, match=r"ratio 0\.25 x 0\.25"):
+        placed(fine, coarse)
 
 
 # --- crop, lonlat ---

@@ -22,7 +22,28 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
 from vadose.errors import CubeProblem, GridProblem, NoOverlap, UnknownName
+from vadose.grids.nested import coarsened, is_nested, nesting, placed, refined
 from vadose.schema import GRID_MAPPING
+
+__all__ = [
+    "EASE2_EXTENT",
+    "EASE2_SHAPES",
+    "Labelled",
+    "Region",
+    "cell_area",
+    "coarsened",
+    "coordinates",
+    "crop",
+    "grid_of",
+    "is_nested",
+    "latlon",
+    "lonlat",
+    "named_grid",
+    "nesting",
+    "placed",
+    "refined",
+    "snapped",
+]
 
 Region = tuple[float, float, float, float]
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
@@ -201,106 +222,6 @@ def _is_even(centres: npt.NDArray[np.float64], step: float, tolerance: float) ->
     """Tell whether centres are `step` apart, to within a share of a cell; coordinates may be float32."""
     expected = centres[0] + step * np.arange(centres.size)
     return bool(np.allclose(centres, expected, rtol=0.0, atol=tolerance * abs(step)))
-
-
-def nesting(coarse: GeoBox, fine: GeoBox) -> dict[str, int]:
-    """Count the fine cells along each side of a coarse cell.
-
-    Raises
-    ------
-    GridProblem
-        When the CRS differ, or a coarse cell is not a whole block of fine cells, or the grids do
-        not cover the same rectangle.
-
-    Examples
-    --------
-    >>> nesting(latlon(1.0), latlon(0.25))
-    {'y': 4, 'x': 4}
-    """
-    if coarse.crs != fine.crs:
-        raise GridProblem(
-            "grids",
-            found=f"CRS {coarse.crs} and {fine.crs}",
-            expected="one CRS",
-            remedy="Regrid first.",
-        )
-    ratio = {
-        "y": coarse.affine.e / fine.affine.e,
-        "x": coarse.affine.a / fine.affine.a,
-    }
-    factors = {dim: round(value) for dim, value in ratio.items()}
-    is_whole = all(
-        factors[dim] >= 1 and abs(ratio[dim] - factors[dim]) < 1e-4 for dim in ("y", "x")
-    )
-    is_same_shape = is_whole and tuple(fine.shape) == (
-        coarse.shape.y * factors["y"],
-        coarse.shape.x * factors["x"],
-    )
-    shift = np.hypot(coarse.affine.c - fine.affine.c, coarse.affine.f - fine.affine.f)
-    if not (is_same_shape and shift < 0.01 * abs(fine.affine.a)):
-        raise GridProblem(
-            "grids",
-            found=f"{tuple(coarse.shape)} cells over {tuple(fine.shape)}, ratio "
-            f"{ratio['y']:.4g} x {ratio['x']:.4g}, corners {shift:.4g} apart",
-            expected="coarse cells that are whole blocks of fine cells, on the same rectangle",
-            remedy="Crop or regrid one of them.",
-        )
-    return factors
-
-
-def is_nested(coarse: GeoBox, fine: GeoBox) -> bool:
-    """Tell whether every coarse cell is a whole block of fine cells.
-
-    Examples
-    --------
-    >>> is_nested(named_grid("EASE2_36km"), named_grid("EASE2_25km"))
-    False
-    """
-    try:
-        nesting(coarse, fine)
-    except GridProblem:
-        return False
-    return True
-
-
-def coarsened(fine: GeoBox, factor: int) -> GeoBox:
-    """Give the grid whose cells are blocks of `factor` × `factor` cells of this one.
-
-    Raises
-    ------
-    GridProblem
-        When the blocks do not fill the grid.
-
-    Examples
-    --------
-    >>> coarsened(latlon(0.25), 4) == latlon(1.0)
-    True
-    """
-    rows, columns = fine.shape
-    if factor < 1 or rows % factor or columns % factor:
-        raise GridProblem(
-            "grid",
-            found=f"{rows} x {columns} cells",
-            expected=f"both divisible by {factor}",
-            remedy="Crop it to whole coarse cells.",
-        )
-    step = fine.affine
-    affine = Affine(step.a * factor, 0, step.c, 0, step.e * factor, step.f)
-    return GeoBox((rows // factor, columns // factor), affine, fine.crs)
-
-
-def refined(coarse: GeoBox, factor: int) -> GeoBox:
-    """Give the grid whose blocks of `factor` × `factor` cells are the cells of this one.
-
-    Examples
-    --------
-    >>> refined(latlon(1.0), 4) == latlon(0.25)
-    True
-    """
-    rows, columns = coarse.shape
-    step = coarse.affine
-    affine = Affine(step.a / factor, 0, step.c, 0, step.e / factor, step.f)
-    return GeoBox((rows * factor, columns * factor), affine, coarse.crs)
 
 
 def crop(grid: GeoBox, region: Region) -> tuple[slice, slice]:
