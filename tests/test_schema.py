@@ -15,6 +15,7 @@ from vadose.errors import CubeProblem, UnitProblem, UnknownName, VadoseError, Va
 from vadose.grids import coordinates, latlon
 from vadose.schema import (
     FILL_LIKE,
+    FLAGS,
     IGBP,
     ORIGIN,
     QUALITY,
@@ -88,7 +89,8 @@ def test_codes_fill_their_valid_range() -> None:
         values = flags.attributes()["flag_values"]
         assert isinstance(values, np.ndarray)
         assert VARIABLES[name].valid_range == (values.min(), values.max())
-    assert VARIABLES["quality"].valid_range == (0, QUALITY.mask(*QUALITY.meanings))
+    for name, bits in {"quality": QUALITY, "flags": FLAGS}.items():
+        assert VARIABLES[name].valid_range == (0, bits.mask(*bits.meanings))
 
 
 def test_rows_cannot_be_changed() -> None:
@@ -126,6 +128,8 @@ def test_unknown_meanings_are_named() -> None:
         ORIGIN.code("guessed")
     with pytest.raises(UnknownName, match=r"quality reason 'cloudy'.* Did you mean 'cloud'"):
         QUALITY.mask("frozen", "cloudy")
+    with pytest.raises(UnknownName, match=r"flag 'extrapolate'.* Did you mean 'extrapolated'"):
+        FLAGS.mask("extrapolate")
 
 
 @given(st.lists(st.sampled_from(QUALITY.meanings)))

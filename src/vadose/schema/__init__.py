@@ -6,7 +6,7 @@ front), variables named and measured as in `VARIABLES`, on one grid given by the
 """
 
 from vadose.schema.checks import DIMS, FILL_LIKE, GRID_MAPPING, check_cube, check_values
-from vadose.schema.flags import IGBP, ORIGIN, QUALITY, Bits, Flags
+from vadose.schema.flags import FLAGS, IGBP, ORIGIN, QUALITY, Bits, Flags
 from vadose.schema.variables import (
     VARIABLES,
     Aggregation,
@@ -19,6 +19,7 @@ from vadose.schema.variables import (
 __all__ = [
     "DIMS",
     "FILL_LIKE",
+    "FLAGS",
     "GRID_MAPPING",
     "IGBP",
     "ORIGIN",

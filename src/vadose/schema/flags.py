@@ -46,9 +46,18 @@ class Flags:
 
 @dataclass(frozen=True)
 class Bits:
-    """Name the bits of a mask variable, as CF's ``flag_masks`` and ``flag_meanings``."""
+    """Name the bits of a mask variable, as CF's ``flag_masks`` and ``flag_meanings``.
+
+    Attributes
+    ----------
+    meanings
+        One for each bit, from the lowest on.
+    noun
+        What a meaning is called in an error.
+    """
 
     meanings: tuple[str, ...]
+    noun: str = "flag"
 
     def attributes(self) -> dict[str, object]:
         """Give the CF attributes of the bits.
@@ -76,7 +85,7 @@ class Bits:
         total = 0
         for meaning in meanings:
             if meaning not in self.meanings:
-                raise UnknownName("quality reason", meaning, self.meanings)
+                raise UnknownName(self.noun, meaning, self.meanings)
             total |= 1 << self.meanings.index(meaning)
         return total
 
@@ -97,11 +106,23 @@ QUALITY = Bits(
         "cloud",
         "out_of_range",
         "other",
-    )
+    ),
+    noun="quality reason",
 )
 
 #: Where the value of a pixel comes from.
 ORIGIN = Flags(("missing", "observed", "downscaled", "filled", "extrapolated", "masked"))
+
+#: What holds of a pixel and day beside the one origin it has, and why it is masked.
+FLAGS = Bits(
+    (
+        "coarse_gap",
+        "extrapolated",
+        "static_predictor_missing",
+        "predictor_missing",
+        "not_predicted",
+    )
+)
 
 #: IGBP classes as in MODIS land cover (MCD12), codes 0 to 16.
 IGBP = Flags(

@@ -198,6 +198,16 @@ def _table() -> dict[str, Variable]:
             "nearest",
         ),
         Variable(
+            "flags",
+            "what holds of the value, and why there is none",
+            "1",
+            (0, 31),
+            "status_flag",
+            "class",
+            "majority",
+            "nearest",
+        ),
+        Variable(
             "quality",
             "reasons for which the product doubts the value",
             "1",
