@@ -57,11 +57,12 @@ class Rows(Sampler):
             if len(block.source.targets) == 1:
                 target = target[..., 0]
         return Samples(
-            X=block.X[is_row],
+            X=block.rows(is_row),
             y=target,
             groups=None if block.groups is None else block.groups[is_row],
             weight=None if block.weight is None else block.weight[is_row],
-            index=block.index[is_row],
+            # the pieces of rows are stretches of the flattened cube, without a break
+            index=np.flatnonzero(is_row) + block.first,
             frame=block.source.frame,
             feature_names=self.feature_names,
             target_names=block.source.targets,

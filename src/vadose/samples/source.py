@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -29,8 +30,9 @@ class Block:
 
     Attributes
     ----------
-    X
-        Plus ``feature``. Not yet freed of gaps.
+    columns
+        One per feature, not yet freed of gaps. Views of the cube wherever its type allows, and of one
+        map where the feature is the same at each step: not to be written to.
     y
         Plus ``output``; None without targets.
     groups, weight
@@ -39,26 +41,65 @@ class Block:
         Every feature has a value.
     is_chosen
         The place was asked for.
-    index
-        Number of each place in the whole cube.
     known
         Number of values of each variable.
-    corner
-        Step, row and column of the first place in the whole cube.
+    box
+        Steps, rows and columns in the whole cube.
     source
         Where it comes from.
     """
 
-    X: Table
+    columns: tuple[Table, ...]
     y: Column | None
     groups: Numbers | None
     weight: Column | None
     is_complete: Mask
     is_chosen: Mask
-    index: Numbers
     known: dict[str, int]
-    corner: tuple[int, int, int]
+    box: Box
     source: Source
+
+    @property
+    def corner(self) -> tuple[int, int, int]:
+        """Give step, row and column of the first place in the whole cube."""
+        return self.box[0].start, self.box[1].start, self.box[2].start
+
+    @property
+    def first(self) -> int:
+        """Give the number of the first place in the whole cube."""
+        (step, row, column), (_, rows, columns) = self.corner, self.source.frame.shape
+        return (step * rows + row) * columns + column
+
+    @cached_property
+    def X(self) -> Table:
+        """Give all features as one array, which is the block's own: dims ``(time, y, x, feature)``."""
+        return np.stack(self.columns, axis=-1)
+
+    @cached_property
+    def index(self) -> Numbers:
+        """Give the number of each place in the whole cube."""
+        time, row, column = (np.arange(edge.start, edge.stop, dtype=np.int64) for edge in self.box)
+        _, rows, columns = self.source.frame.shape
+        return np.asarray((time[:, None, None] * rows + row[:, None]) * columns + column)
+
+    def rows(self, chosen: Mask) -> Table:
+        """Give the features of the chosen places only, dims ``(place, feature)``."""
+        table = np.empty((int(np.count_nonzero(chosen)), len(self.columns)), dtype=np.float32)
+        # the whole of a block beside its chosen places would be twice the memory
+        features = np.empty((*chosen.shape[1:], len(self.columns)), dtype=np.float32)
+        end = 0
+        for step, is_row in enumerate(chosen):
+            for place, column in enumerate(self.columns):
+                if step == 0 or column.strides[0]:
+                    features[..., place] = column[step]
+            start, end = end, end + int(np.count_nonzero(is_row))
+            np.compress(
+                is_row.ravel(),
+                features.reshape(-1, len(self.columns)),
+                axis=0,
+                out=table[start:end],
+            )
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,30 +166,25 @@ class Source:
             box[1].stop - box[1].start,
             box[2].stop - box[2].start,
         )
-        width = len(self.features) + (2 if self.position else 0)
-        table = np.empty((*shape, width), dtype=np.float32)
         is_complete = np.ones(shape, dtype=bool)
-        known = {}
-        for place, name in enumerate(self.features):
+        columns, known = [], {}
+        for name in self.features:
             values = decoded(part[name], np.float32)
-            is_known = np.isfinite(values)
-            known[name] = int(is_known.sum())
+            is_known = ~np.isnan(values)
+            known[name] = int(np.count_nonzero(is_known))
             is_complete &= is_known
-            table[..., place] = values
-        for place, degrees in enumerate(self.position or ()):
-            table[..., len(self.features) + place] = degrees[box[1], box[2]]
+            columns.append(np.broadcast_to(values, shape))
+        for degrees in self.position or ():
+            columns.append(np.broadcast_to(degrees[box[1], box[2]].astype(np.float32), shape))
         target: Column | None = None
         if self.targets:
             target = np.empty((*shape, len(self.targets)))
             for place, name in enumerate(self.targets):
                 values = decoded(part[name], np.float64)
-                known[name] = int(np.isfinite(values).sum())
+                known[name] = int(np.count_nonzero(np.isfinite(values)))
                 target[..., place] = values
-        axes = [np.arange(edge.start, edge.stop, dtype=np.int64) for edge in box]
-        _, rows, columns = self.frame.shape
-        index = (axes[0][:, None, None] * rows + axes[1][:, None]) * columns + axes[2]
         return Block(
-            X=table,
+            columns=tuple(columns),
             y=target,
             groups=None if self.groups is None else _spread(self.groups, box, shape, np.int64),
             weight=None if self.weight is None else _spread(self.weight, box, shape, np.float64),
@@ -156,9 +192,8 @@ class Source:
             is_chosen=np.ones(shape, dtype=bool)
             if self.where is None
             else _spread(self.where, box, shape, np.bool_),
-            index=index,
             known=known,
-            corner=(box[0].start, box[1].start, box[2].start),
+            box=box,
             source=self,
         )
 
@@ -166,13 +201,15 @@ class Source:
 def decoded(array: xr.DataArray, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
     """Give the values of a variable as floating-point numbers, NaN where an integer means missing.
 
+    They are the variable's own where these are of the type already: not to be written to.
+
     Raises
     ------
     ValueProblem
         A value that is infinite or too large for the type.
     """
     with np.errstate(over="ignore"):  # becomes infinite, and is refused
-        values: npt.NDArray[np.floating] = array.values.astype(dtype)
+        values: npt.NDArray[np.floating] = array.values.astype(dtype, copy=False)
     missing = variable(str(array.name)).missing
     if array.dtype.kind != "f" and missing is not None:
         values[array.values == missing] = np.nan
