@@ -13,8 +13,9 @@ import numpy.typing as npt
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
+from vadose.cubes.blocks import block_sum, smoothed
 from vadose.errors import CubeProblem
-from vadose.grids import cell_area, coordinates, grid_of, nesting
+from vadose.grids import cell_area, coordinates, grid_of, nesting, placed
 from vadose.schema import GRID_MAPPING, IGBP, VARIABLES, variable
 
 Array = npt.NDArray[np.floating]
@@ -185,6 +186,18 @@ def interpolate(cube: xr.Dataset, fine: GeoBox) -> xr.Dataset:
 def nearest(array: xr.DataArray, fine: GeoBox) -> xr.DataArray:
     """Repeat each coarse value over its block of fine cells.
 
+    Parameters
+    ----------
+    array
+        Coarse array, dims ``[member,] [time,] y, x``.
+    fine
+        Grid over the array's cells, or over some of them (a tile of a map).
+
+    Raises
+    ------
+    GridProblem
+        When the fine grid is not made of whole coarse cells, or reaches beyond them.
+
     Examples
     --------
     >>> from vadose.grids import coordinates, latlon
@@ -193,9 +206,10 @@ def nearest(array: xr.DataArray, fine: GeoBox) -> xr.DataArray:
     array([[1., 1., 2., 2.],
            [1., 1., 2., 2.]])
     """
-    factors = nesting(grid_of(array), fine)
+    factors, cover = placed(grid_of(array), fine)
 
     def repeat(values: Array) -> Array:
+        values = values[..., cover["y"], cover["x"]]
         return values.repeat(factors["y"], axis=-2).repeat(factors["x"], axis=-1)
 
     return _apply_on_map(repeat, array, fine)
@@ -213,12 +227,18 @@ def smooth(array: xr.DataArray, fine: GeoBox) -> xr.DataArray:
     array
         Coarse array, dims ``[member,] [time,] y, x``.
     fine
-        Grid that nests in the array's grid.
+        Grid over the array's cells, or over some of them (a tile of a map). The values are those of the
+        whole map, to the bit, where the array goes on for one cell beyond the fine grid, or the map ends.
 
     Returns
     -------
     xarray.DataArray
         Double precision, on the fine grid.
+
+    Raises
+    ------
+    GridProblem
+        When the fine grid is not made of whole coarse cells, or reaches beyond them.
 
     Examples
     --------
@@ -229,16 +249,13 @@ def smooth(array: xr.DataArray, fine: GeoBox) -> xr.DataArray:
     array([1.  , 1.25, 1.75, 2.  ])
     """
     coarse = grid_of(array)
-    factors = nesting(coarse, fine)
+    factors, cover = placed(coarse, fine)
     wraps = is_global(coarse)
 
-    def bilinear(values: Array) -> Array:
-        is_valid = np.isfinite(values)
-        total = _resample(np.where(is_valid, values, 0.0), factors, wraps)
-        weight = _resample(is_valid.astype("f8"), factors, wraps)
-        return np.where(weight > 1e-9, total / np.maximum(weight, 1e-9), np.nan)
+    def between(values: Array) -> Array:
+        return smoothed(values, factors, cover, wraps=wraps)
 
-    return _apply_on_map(bilinear, array, fine)
+    return _apply_on_map(between, array, fine)
 
 
 def is_global(grid: GeoBox) -> bool:
@@ -246,22 +263,6 @@ def is_global(grid: GeoBox) -> bool:
     if grid.crs is None or not grid.crs.geographic:
         return False
     return abs(grid.shape.x * abs(grid.affine.a) - 360.0) < 1e-6
-
-
-def _resample(values: Array, factors: dict[str, int], wraps: bool) -> Array:
-    """Interpolate linearly along y, then along x."""
-    for axis, dim in ((-2, "y"), (-1, "x")):
-        count, factor = values.shape[axis], factors[dim]
-        position = (np.arange(count * factor) + 0.5) / factor - 0.5
-        low = np.floor(position).astype(int)
-        share = position - low
-        if wraps and dim == "x":
-            first, second = low % count, (low + 1) % count
-        else:
-            first, second = np.clip(low, 0, count - 1), np.clip(low + 1, 0, count - 1)
-        share = share[:, None] if dim == "y" else share
-        values = np.take(values, first, axis) * (1 - share) + np.take(values, second, axis) * share
-    return values
 
 
 def _apply_on_map(function, array: xr.DataArray, grid: GeoBox) -> xr.DataArray:  # type: ignore[no-untyped-def]
@@ -293,8 +294,7 @@ def _valid_share(
     is_valid: xr.DataArray, area: xr.DataArray, factors: dict[str, int]
 ) -> xr.DataArray:
     weight = _weight(area, is_valid)
-    valid = (_bare(is_valid) * weight).coarsen(factors).sum()
-    return valid / weight.coarsen(factors).sum()
+    return _sum(_bare(is_valid) * weight, factors) / _sum(weight, factors)
 
 
 def _mean(
@@ -303,11 +303,26 @@ def _mean(
     weight = _weight(area, array)
     values = _bare(array).astype("f8")
     is_valid = values.notnull()
-    total = (values.where(is_valid, 0.0) * weight).coarsen(factors).sum()
-    valid = (is_valid * weight).coarsen(factors).sum()
-    whole = weight.coarsen(factors).sum()
+    total = _sum(values.where(is_valid, 0.0) * weight, factors)
+    valid = _sum(is_valid * weight, factors)
+    whole = _sum(weight, factors)
     enough = (valid > 0) & (valid >= (min_valid - ROUNDING) * whole)
     return total / valid.where(enough)
+
+
+def _sum(array: xr.DataArray, factors: dict[str, int]) -> xr.DataArray:
+    """Add up blocks, each in the same order, whatever else is on the map or in its chunk."""
+    array = array.transpose(..., "y", "x")
+    if array.chunks is None:
+        total = block_sum(array.values, factors)
+    else:
+        array = in_whole_cells(array.to_dataset(name="part"), factors)["part"]
+        sizes = [*array.chunks[:-2]]  # type: ignore[index]
+        for dim in ("y", "x"):
+            sizes.append(tuple(size // factors[dim] for size in array.chunksizes[dim]))
+        total = array.data.map_blocks(block_sum, factors, chunks=tuple(sizes), dtype="f8")
+    kept = {name: coord for name, coord in array.coords.items() if not {"y", "x"} & {*coord.dims}}
+    return xr.DataArray(total, dims=array.dims, coords=kept)
 
 
 def _majority(
