@@ -55,16 +55,35 @@ def replaced(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     _check_free(path, overwrite)
     partial = _hidden(path, "partial")
     try:
-        yield partial
-        _take_name(partial, path, overwrite)
+        with explained(path):
+            yield partial
+            _take_name(partial, path, overwrite)
+    finally:
+        _remove(partial)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn a full disk, or one that may not be written to, into a `FileProblem` that names `path`.
+
+    Errors about other files pass as they are.
+
+    Examples
+    --------
+    >>> with explained(Path("map.zarr")):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    vadose.errors.FileProblem: map.zarr: found no space left on the device. Free some space, or choose \
+another disk.
+    """
+    try:
+        yield
     except OSError as error:
         is_elsewhere = error.filename is not None and path.name not in str(error.filename)
         if error.errno not in _REASONS or is_elsewhere:
             raise
         found, remedy = _REASONS[error.errno]
         raise FileProblem(path, found=found, remedy=remedy) from error
-    finally:
-        _remove(partial)
 
 
 def partials(path: str | Path) -> list[Path]:

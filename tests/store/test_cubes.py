@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as arrays
 from vadose.errors import CubeProblem, FileProblem, UnitProblem
 from vadose.grids import coordinates, grid_of, latlon, named_grid
 from vadose.schema import ORIGIN, QUALITY, VARIABLES
-from vadose.store import cubes as store
+from vadose.store import encoding, netcdf
 from vadose.store import (
     open_cube,
     open_netcdf,
@@ -262,7 +262,7 @@ def test_huge_chunks_are_halved_until_codecs_can_take_them() -> None:
     array = xr.DataArray(
         da.zeros((100, 4000, 4000), chunks=-1, dtype="f4"), dims=("time", "y", "x")
     )
-    sizes = store._chunks(array)
+    sizes = encoding._chunks(array)
     assert sizes == {"time": 100, "y": 500, "x": 1000} or sizes == {
         "time": 100,
         "y": 1000,
@@ -272,7 +272,7 @@ def test_huge_chunks_are_halved_until_codecs_can_take_them() -> None:
 
 def test_arrays_in_memory_get_our_chunks() -> None:
     array = xr.Variable(("member", "time", "y", "x"), np.zeros((2, 40, 300, 9), "u1"))
-    assert store._chunks(array) == {"member": 1, "time": 32, "y": 256, "x": 9}
+    assert encoding._chunks(array) == {"member": 1, "time": 32, "y": 256, "x": 9}
 
 
 # --- what others see ---
@@ -319,7 +319,7 @@ def test_netcdf_follows_cf(tmp_path: Path) -> None:
 )
 def test_netcdf_times_are_whole_numbers_of_the_longest_unit(stamp: str, word: str) -> None:
     times = xr.DataArray(np.array(["1999-01-01", stamp], dtype="M8[ns]"), dims="time")
-    assert store._time_unit(times) == word
+    assert encoding._time_unit(times) == word
 
 
 # --- refusals ---
@@ -462,7 +462,7 @@ def test_a_failed_swap_puts_the_earlier_folder_back(
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-from test_store import FORMATS, failing_cube
+from test_cubes import FORMATS, failing_cube
 cube = failing_cube(lambda: os.kill(os.getpid(), signal.SIGKILL))
 FORMATS[{suffix!r}][0](cube, {path!r}, overwrite=True)
 """
@@ -523,10 +523,10 @@ def test_hdf5_does_not_crash_the_process_on_a_full_disk(
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(data)
 
-    class PatientFile(store._PatientFile, SmallDisk):
+    class PatientFile(netcdf._PatientFile, SmallDisk):
         pass
 
-    monkeypatch.setattr(store, "_PatientFile", PatientFile)
+    monkeypatch.setattr(netcdf, "_PatientFile", PatientFile)
     with pytest.raises(FileProblem, match="no space left on the device"):
         write_netcdf(make_cube(days=400), tmp_path / "cube.nc")
     assert list(tmp_path.iterdir()) == []
