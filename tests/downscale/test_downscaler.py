@@ -14,17 +14,19 @@ import xarray as xr
 import vadose.synthetic
 from vadose.cubes.assemble import withhold
 from vadose.cubes.regrid import smooth
-from vadose.downscale.base import Downscaler
+from vadose.downscale.base import Downscaler, Reach
 from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Closed
 from vadose.downscale.downscaler import Direct, Residual, load_downscaler
 from vadose.errors import CubeProblem, GridProblem, ModelProblem
 from vadose.models import RandomForest, new_model
-from vadose.schema import ORIGIN, check_cube
+from vadose.schema import FLAGS, ORIGIN, check_cube
+from vadose.store import open_cube, write_cube
 
 FACTOR = 2
 PREDICTORS = ["land_surface_temperature", "ndvi", "elevation", "sand"]
 KINDS = ["direct", "residual"]
+EXTRAPOLATED = ORIGIN.code("extrapolated")
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,27 @@ def test_closed_it_beats_smooth_interpolation(fitted: Direct | Residual, study: 
 def test_product_is_a_cube_with_origins(fitted: Direct | Residual, study: Study) -> None:
     product = fitted.predict(study.fine, study.coarse)
     assert check_cube(product) is product
-    assert set(product) == {"soil_moisture", "origin"}
+    assert set(product) == {"soil_moisture", "origin", "flags"}
     assert product["soil_moisture"].dims == ("time", "y", "x")
     assert product["soil_moisture"].attrs["depth_to"] == 0.05
     assert np.array_equal(product["time"], study.coarse["time"])
-    assert (product["origin"] == ORIGIN.code("downscaled")).all()
+    is_beyond = product["flags"] == FLAGS.mask("extrapolated")
+    assert 0 < int(is_beyond.sum()) < is_beyond.size
+    assert (product["flags"].where(~is_beyond, 0) == 0).all()
+    expected = xr.where(is_beyond, ORIGIN.code("extrapolated"), ORIGIN.code("downscaled"))
+    assert (product["origin"] == expected).all()
+
+
+def test_a_product_keeps_its_flags_on_disk(
+    fitted: Direct | Residual, study: Study, tmp_path: Path
+) -> None:
+    product = fitted.predict(study.fine, study.coarse)
+    write_cube(product, tmp_path / "product.zarr")
+    again = open_cube(tmp_path / "product.zarr").load()
+    assert again["flags"].dtype == np.uint16
+    assert np.array_equal(again["flags"], product["flags"])
+    assert again["flags"].attrs["flag_meanings"].split() == list(FLAGS.meanings)
+    assert again["soil_moisture"].attrs["ancillary_variables"] == "origin flags"
 
 
 def test_a_gap_in_a_predictor_is_a_gap_in_the_product(
@@ -99,7 +117,18 @@ def test_a_gap_in_a_predictor_is_a_gap_in_the_product(
     assert is_gap[:, 5, 6].all()
     assert is_gap[1, 20, 21]
     assert is_gap.sum() == 3
-    assert (product["origin"].values[is_gap] == ORIGIN.code("missing")).all()
+    assert (product["origin"].values[is_gap] == ORIGIN.code("masked")).all()
+    assert (product["flags"][:, 5, 6] == FLAGS.mask("static_predictor_missing")).all()
+    assert int(product["flags"][1, 20, 21]) == FLAGS.mask("predictor_missing")
+
+
+def test_what_is_static_knows_static_gaps_only(fitted: Direct | Residual, study: Study) -> None:
+    fine = study.fine.isel(time=0, drop=True).copy(deep=True)
+    fine["ndvi"][20, 21] = np.nan
+    product = fitted.predict(fine, study.coarse)
+    assert product["flags"].dims == ("time", "y", "x")
+    assert (product["flags"][:, 20, 21] == FLAGS.mask("static_predictor_missing")).all()
+    assert int(product["soil_moisture"].isnull().sum()) == product.sizes["time"]
 
 
 def test_gaps_of_the_coarse_field_are_not_learned(study: Study) -> None:
@@ -109,8 +138,190 @@ def test_gaps_of_the_coarse_field_are_not_learned(study: Study) -> None:
         product = new(kind).fit(coarse).predict(study.fine, coarse)
         field, origin = product["soil_moisture"].values, product["origin"].values
         assert np.isfinite(field[:, 12:]).all()
-        assert (origin[:, 12:] == ORIGIN.code("downscaled")).all()
-        assert (origin[:, :10][np.isfinite(field[:, :10])] == ORIGIN.code("filled")).all()
+        flags = product["flags"].values
+        assert set(np.unique(origin[:, 12:])) <= {ORIGIN.code("downscaled"), EXTRAPOLATED}
+        under_gap, not_predicted = FLAGS.mask("coarse_gap"), FLAGS.mask("not_predicted")
+        assert (flags[:, :10] & under_gap != 0).all()
+        assert (flags[:, 10:] & under_gap == 0).all()
+        if kind == "direct":
+            assert (origin[:, :10] == ORIGIN.code("filled")).all()
+        else:  # it knows departures from a coarse value alone
+            assert np.isnan(field[:, :10]).all()
+            assert (flags[:, :10] == under_gap | not_predicted).all()
+            assert (origin[:, :10] == ORIGIN.code("masked")).all()
+
+
+# --- beyond what was learned from ---
+
+
+def test_places_beyond_the_range_of_training_are_told(study: Study) -> None:
+    low, high = (study.coarse["ndvi"].reduce(rule).item() for rule in (np.min, np.max))
+    inside = study.fine.copy(deep=True)
+    for name in PREDICTORS:
+        learned = study.coarse[name]
+        inside[name] = study.fine[name].clip(learned.min().item(), learned.max().item())
+    direct = new("direct", with_position=False).fit(study.coarse)
+    assert direct.feature_ranges_.dtype == np.float32
+    assert direct.feature_ranges_[PREDICTORS.index("ndvi")].tolist() == [low, high]
+    assert (direct.predict(inside, study.coarse)["flags"] == 0).all()
+    for step, value in enumerate(np.nextafter(np.float32([low, high]), np.float32([-1, 1]))):
+        inside["ndvi"][step, 7, 9] = value
+    flags = direct.predict(inside, study.coarse)["flags"].values
+    assert np.argwhere(flags).tolist() == [[0, 7, 9], [1, 7, 9]]
+    assert (flags[:, 7, 9] == FLAGS.mask("extrapolated")).all()
+
+
+def test_the_position_is_a_feature_that_can_be_beyond(study: Study) -> None:
+    """The centres of the outermost fine cells lie outside of those of the coarse ones."""
+    constant = study.fine.copy(deep=True)
+    for name in PREDICTORS:
+        constant[name][:] = study.coarse[name].mean().item()
+    product = new("direct").fit(study.coarse).predict(constant, study.coarse)
+    is_rim = np.ones((32, 32), dtype=bool)
+    is_rim[1:-1, 1:-1] = False
+    assert np.array_equal(product["origin"].values == EXTRAPOLATED, np.stack([is_rim, is_rim]))
+
+
+def test_only_a_value_is_extrapolated(study: Study) -> None:
+    fine = study.fine.copy(deep=True)
+    fine["sand"][4, 4] = 101.0
+    fine["ndvi"][0, 4, 4] = np.nan
+    coarse = study.coarse.copy(deep=True)
+    coarse["soil_moisture"][1, 2, 2] = np.nan
+    product = new("direct", with_position=False).fit(coarse).predict(fine, coarse)
+    assert product["flags"][:, 4, 4].values.tolist() == [
+        FLAGS.mask("predictor_missing"),
+        FLAGS.mask("extrapolated", "coarse_gap"),
+    ]
+    expected = [ORIGIN.code("masked"), ORIGIN.code("filled")]
+    assert product["origin"][:, 4, 4].values.tolist() == expected
+
+
+def test_what_an_intermediate_scale_extrapolates_counts_for_all_cells_in_it(study: Study) -> None:
+    factor, ratio = 4, 2
+    cubes = withhold(
+        study.fine.assign(soil_moisture=study.truth),
+        target="soil_moisture",
+        predictors=PREDICTORS,
+        factor=factor,
+    )
+    residual = new("residual", factor=factor, ratio=ratio, in_steps=True).fit(cubes["coarse"])
+    residual.feature_ranges_[:] = (-np.inf, np.inf)
+    assert (residual.predict(cubes["fine"], cubes["coarse"])["flags"] == 0).all()
+    place = residual.feature_names_.index("sand:value")
+    fine = cubes["fine"].copy(deep=True)
+    highest = float(fine["sand"].max())
+    fine["sand"][8:10, 12:14] = highest + np.array([[9.0, -9.0], [9.0, -9.0]], "f4")
+    residual.feature_ranges_[place, 1] = highest - 1e-3
+    flags = residual.predict(fine, cubes["coarse"])["flags"].values
+    assert (flags[:, 8:10, 12:14] == FLAGS.mask("extrapolated")).all()
+
+
+def test_series_and_maps_tell_what_is_beyond_and_what_was_dropped(study: Study) -> None:
+    fine = study.fine.copy(deep=True)
+    fine["ndvi"][1, 20, 21] = np.nan
+    fine["sand"][6, 7] = 150.0
+    for name in ("lstm", "resnet"):
+        model = new_model(name, seed=0, **{**SMALL[name], "epochs": 1})
+        direct = Direct(model, PREDICTORS, with_position=False).fit(study.coarse)
+        for place, predictor in enumerate(PREDICTORS):
+            learned = study.coarse[predictor]
+            expected = [learned.min().item(), learned.max().item()]
+            assert direct.feature_ranges_[place].tolist() == expected
+        flags = direct.predict(fine, study.coarse)["flags"].values
+        assert (flags[:, 6, 7] == FLAGS.mask("extrapolated")).all()
+        dropped = flags[0, 20, 21] & FLAGS.mask("not_predicted") != 0
+        assert dropped == (name == "lstm")  # a series with a gap is dropped as a whole
+        assert flags[1, 20, 21] == FLAGS.mask("predictor_missing")
+
+
+# --- parts of a map ---
+
+
+def window(study: Study, rows: slice, columns: slice, margin: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """Cut coarse cells with a margin around them, and the fine cells under them without."""
+    around = {
+        dim: slice(max(edge.start - margin, 0), edge.stop + margin)
+        for dim, edge in (("y", rows), ("x", columns))
+    }
+    inside = {
+        dim: slice(edge.start * FACTOR, edge.stop * FACTOR)
+        for dim, edge in (("y", rows), ("x", columns))
+    }
+    return study.fine.isel(inside), study.coarse.isel(around)
+
+
+@pytest.mark.parametrize("name", ["random_forest", "lstm"])
+@pytest.mark.parametrize("is_static", [False, True])
+def test_a_window_under_a_larger_coarse_window_is_as_in_the_whole(
+    name: str, is_static: bool, study: Study
+) -> None:
+    coarse = study.coarse.copy(deep=True)
+    coarse["soil_moisture"][1, 6, 8] = np.nan
+    settings = {"trees": 5} if name == "random_forest" else {**SMALL[name], "epochs": 1}
+    direct = Direct(new_model(name, seed=0, **settings), PREDICTORS).fit(coarse)
+    fine = study.fine.isel(time=0, drop=True) if is_static else study.fine
+    case = Study(coarse, fine, study.truth)
+    whole = direct.predict(fine, coarse)
+    assert direct.reach(FACTOR) == Reach(steps=None if name == "lstm" else 0)
+    for rows, columns, margin in (
+        (slice(5, 9), slice(7, 12), 2),
+        (slice(0, 4), slice(12, 16), 1),
+        (slice(6, 7), slice(8, 9), 0),
+    ):
+        product = direct.predict(*window(case, rows, columns, margin))
+        expected = whole.isel(
+            y=slice(rows.start * FACTOR, rows.stop * FACTOR),
+            x=slice(columns.start * FACTOR, columns.stop * FACTOR),
+        )
+        for variable in ("soil_moisture", "origin", "flags"):
+            assert np.array_equal(product[variable], expected[variable], equal_nan=True)
+
+
+def test_maps_with_a_margin_are_as_in_the_whole_when_cropped(study: Study) -> None:
+    model = new_model("resnet", seed=0, **{**SMALL["resnet"], "epochs": 1})
+    direct = Direct(model, PREDICTORS).fit(study.coarse)
+    whole = direct.predict(study.fine, study.coarse)["soil_moisture"]
+    margin = direct.reach(FACTOR).fine
+    assert margin is not None
+    assert 0 < margin <= 8
+    inside = slice(12, 20)
+    fine = study.fine.isel(y=slice(4, 28), x=slice(4, 28))
+    coarse = study.coarse.isel(y=slice(2, 14), x=slice(2, 14))
+    product = direct.predict(fine, coarse)["soil_moisture"]
+    cropped = product.isel(y=slice(8, 16), x=slice(8, 16))
+    assert np.abs(cropped.values - whole.isel(y=inside, x=inside).values).max() < 1e-6
+
+
+def test_tiles_narrower_than_the_reach_need_the_whole_map(study: Study) -> None:
+    model = new_model("resnet", seed=0, **SMALL["resnet"])
+    around = Direct(model, PREDICTORS).reach(FACTOR).fine
+    assert around is not None
+    assert Direct(model, PREDICTORS, tile=2 * around + 1).reach(FACTOR) == Reach(fine=around)
+    assert Direct(model, PREDICTORS, tile=2 * around).reach(FACTOR) == Reach(fine=None)
+    assert new("residual").reach(FACTOR) == Reach(coarse=None, fine=None)
+
+
+def test_a_residual_is_refused_part_of_a_map(study: Study) -> None:
+    residual = new("residual").fit(study.coarse)
+    fine, coarse = window(study, slice(4, 8), slice(4, 8), 1)
+    with pytest.raises(GridProblem, match="on the same rectangle"):
+        residual.predict(fine, coarse)
+
+
+def test_lazy_parts_of_any_size_are_as_the_whole(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine = study.fine.copy(deep=True)
+    fine["ndvi"][1, 20, 21] = np.nan
+    for name in ("random_forest", "lstm"):
+        settings = {"trees": 5} if name == "random_forest" else {**SMALL[name], "epochs": 1}
+        direct = Direct(new_model(name, seed=0, **settings), PREDICTORS).fit(study.coarse)
+        whole = direct.predict(fine, study.coarse)
+        monkeypatch.setattr("vadose.downscale.direct.READ_AT_ONCE", 1000)
+        parts = direct.predict(fine.chunk({"time": 1, "y": 8}), study.coarse)
+        monkeypatch.undo()
+        assert parts.identical(whole)
 
 
 def test_progress_is_told(study: Study) -> None:
@@ -172,7 +383,7 @@ def test_two_layers_are_learned_together(tmp_path: Path) -> None:
     cubes = withhold(cube, target="soil_moisture", predictors=[*PREDICTORS, deep], factor=FACTOR)
     direct = Direct(RandomForest(trees=15), PREDICTORS, also=[deep]).fit(cubes["coarse"])
     product = direct.predict(cubes["fine"][PREDICTORS], cubes["coarse"])
-    assert set(product) == {"soil_moisture", deep, "origin"}
+    assert set(product) == {"soil_moisture", deep, "origin", "flags"}
     assert check_cube(product) is product
     for name in ("soil_moisture", deep):
         alone = Direct(RandomForest(trees=15), PREDICTORS, target=name).fit(cubes["coarse"])
@@ -236,6 +447,8 @@ def test_comes_back_from_disk_the_same(
     again = load_downscaler(tmp_path)
     assert type(again) is type(fitted)
     assert again.feature_names_ == fitted.feature_names_
+    assert again.feature_ranges_.dtype == np.float32
+    assert np.array_equal(again.feature_ranges_, fitted.feature_ranges_)
     product = fitted.predict(study.fine, study.coarse)
     assert again.predict(study.fine, study.coarse).identical(product)
     files = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
@@ -289,7 +502,10 @@ def test_a_grid_too_small_to_be_aggregated_once_more_is_refused(study: Study) ->
 
 def test_grids_that_do_not_nest_are_refused(fitted: Direct | Residual, study: Study) -> None:
     with pytest.raises(GridProblem, match="whole blocks of fine cells"):
-        fitted.predict(study.fine.isel(x=slice(2, 32)), study.coarse)
+        fitted.predict(study.fine.isel(x=slice(1, 31)), study.coarse)
+    beyond = study.coarse.isel(x=slice(1, 16))
+    with pytest.raises(GridProblem, match="whole blocks of fine cells"):
+        fitted.predict(study.fine, beyond)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -364,6 +580,20 @@ def test_incomplete_descriptions_are_refused(saved: Path) -> None:
             load_downscaler(saved)
     path.write_text(json.dumps({**whole, "settings": {"nonsense": 1}}))
     with pytest.raises(ModelProblem, match="found an incomplete description"):
+        load_downscaler(saved)
+
+
+def test_a_description_without_ranges_is_an_older_one(saved: Path) -> None:
+    path = saved / "downscaler.json"
+    whole = json.loads(path.read_text())
+    ranges = whole.pop("ranges")
+    path.write_text(json.dumps(whole))
+    with pytest.raises(ModelProblem, match=r"found no ranges of the features.* Fit it again with"):
+        load_downscaler(saved)
+    edit(saved, ranges=ranges[:-1])
+    with pytest.raises(
+        ModelProblem, match=r"found ranges of shape \(\d+, 2\), expected \(\d+, 2\)"
+    ):
         load_downscaler(saved)
 
 

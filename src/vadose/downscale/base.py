@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from vadose.errors import CubeProblem, ModelProblem, NoOverlap
-from vadose.grids import grid_of, nesting, snapped
+from vadose.grids import grid_of, placed, snapped
 from vadose.models.base import Model, write_description
-from vadose.schema import ORIGIN, VARIABLES, check_cube
+from vadose.schema import FLAGS, ORIGIN, VARIABLES, check_cube
 
 #: Told after each finished step: steps done, steps in all, and perhaps a word on how it goes.
 Progress = Callable[..., None]
@@ -67,12 +68,13 @@ class Downscaler(Protocol):
         fine
             Predictors on the fine grid; where one of them is missing there is no prediction.
         coarse
-            The coarse cube with the target, on a grid in which the fine one nests.
+            The coarse cube with the target, on a grid in which the fine one nests; it may reach beyond
+            the fine one by whole cells, of which only the surroundings count.
 
         Returns
         -------
         xarray.Dataset
-            The target and ``origin``.
+            The target, ``origin`` and ``flags``.
         """
         ...
 
@@ -83,6 +85,15 @@ class Downscaler(Protocol):
 
 def align(fine: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.Dataset, GeoBox]:
     """Check both cubes and bring the fine one to the days of the coarse one.
+
+    Parameters
+    ----------
+    fine
+        Any cube.
+    coarse
+        Covers the fine grid with whole cells, and may cover more.
+    target
+        Variable of the coarse cube.
 
     Returns
     -------
@@ -96,7 +107,7 @@ def align(fine: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.Dataset
     check_cube(coarse, required=[target], source="coarse cube")
     check_cube(fine, source="fine cube")
     grid = grid_of(fine)
-    nesting(grid_of(coarse), grid)
+    placed(grid_of(coarse), grid)
     if "time" in coarse[target].dims and "time" in fine.dims:
         wanted = coarse["time"].values
         missing = wanted[~np.isin(wanted, fine["time"].values)]
@@ -106,18 +117,41 @@ def align(fine: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.Dataset
                 found=f"no step at {missing[0]} ({missing.size} of {wanted.size} missing)",
                 expected="the time steps of the coarse cube",
             )
-        fine = fine.sel(time=wanted)
+        first = int(np.searchsorted(fine["time"].values, wanted[0])) if wanted.size else 0
+        stretch = fine.isel(time=slice(first, first + wanted.size))
+        # what follows on without a break is not copied
+        fine = stretch if np.array_equal(stretch["time"], wanted) else fine.sel(time=wanted)
     return snapped(fine), grid
 
 
-def as_cube(values: xr.DataArray, target: str, origin: xr.DataArray) -> xr.Dataset:
-    """Put a fine field and its origin together as a cube that passes `check_cube`."""
-    field = values.astype("f4").rename(target)
+def as_cube(
+    values: xr.DataArray,
+    target: str,
+    origin: xr.DataArray,
+    flags: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Put a fine field and its origin together as a cube that passes `check_cube`.
+
+    Parameters
+    ----------
+    values
+        Field, whose layer (``depth_from``, ``depth_to``) is kept.
+    target
+        What it is.
+    origin
+        Codes of `vadose.schema.ORIGIN`.
+    flags
+        Bits of `vadose.schema.FLAGS`; the cube has none unless given.
+    """
+    field = values.astype("f4", copy=False).rename(target)
+    codes = {"origin": origin.astype("u1", copy=False)}
+    codes["origin"].attrs = {**VARIABLES["origin"].attributes(), **ORIGIN.attributes()}
+    if flags is not None:
+        codes["flags"] = flags.astype("u2", copy=False)
+        codes["flags"].attrs = {**VARIABLES["flags"].attributes(), **FLAGS.attributes()}
     field.attrs = {**VARIABLES[target].attributes(), **_layer(values)}
-    field.attrs["ancillary_variables"] = "origin"
-    codes = origin.astype("u1").rename("origin")
-    codes.attrs = {**VARIABLES["origin"].attributes(), **ORIGIN.attributes()}
-    return check_cube(xr.Dataset({target: field, "origin": codes}), source="product")
+    field.attrs["ancillary_variables"] = " ".join(codes)
+    return check_cube(xr.Dataset({target: field, **codes}), source="product")
 
 
 def _layer(values: xr.DataArray) -> dict[str, object]:
@@ -168,6 +202,7 @@ class Learner(Protocol):
     predictors: list[str]
     target: str
     feature_names_: tuple[str, ...]
+    feature_ranges_: npt.NDArray[np.float32]
 
 
 def check_features(learned: Sequence[str], found: Sequence[str]) -> None:
@@ -195,6 +230,7 @@ def save_downscaler(folder: Path, kind: str, downscaler: Learner, settings: dict
         "predictors": downscaler.predictors,
         "target": downscaler.target,
         "features": list(downscaler.feature_names_),
+        "ranges": downscaler.feature_ranges_.tolist(),
         "settings": settings,
     }
     write_description(folder, kind, description, file="downscaler.json")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from math import ceil
 from operator import or_
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
-from odc.geo.geobox import GeoBox
 
-from vadose.cubes.regrid import nearest
 from vadose.downscale.base import (
     Progress,
     Reach,
@@ -20,21 +20,23 @@ from vadose.downscale.base import (
     as_cube,
     check_features,
     is_predictable,
-    origin_of,
     save_downscaler,
     tell,
 )
+from vadose.downscale.provenance import Bits, feature_ranges, flags_of_predictors, settled
 from vadose.errors import CubeProblem, ModelProblem
-from vadose.grids import coordinates, grid_of, nesting
+from vadose.grids import coordinates, grid_of, lonlat, placed
 from vadose.models.base import Column, Groups, Model, Table, quiet
 from vadose.samples import Patches, Rows, Sampler, Samples, Sequences
-from vadose.samples.base import Canvas
 from vadose.samples.grouping import natural_groups
+from vadose.samples.sampler import spans
 from vadose.samples.sequences import Gaps
+from vadose.samples.source import READ_AT_ONCE
 from vadose.schema import check_cube
 
 #: Places of a fine cube that are predicted at once.
 PLACES = 1_000_000
+Field = npt.NDArray[np.float32]
 
 
 class Direct:
@@ -108,7 +110,7 @@ class Direct:
         X, y, groups = self.training_data(coarse)
         tell(self.model, self.progress)
         self.model.fit(X, y, groups=groups)
-        self.feature_names_ = self._names()
+        self.feature_names_, self.feature_ranges_ = self._names(), feature_ranges(X)
         return self
 
     def training_data(self, coarse: xr.Dataset) -> tuple[Table, Column, Groups]:
@@ -163,21 +165,38 @@ class Direct:
         is_predictable(fine, self.predictors)
         if not hasattr(self, "feature_names_"):
             raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
-        finer = nesting(grid_of(coarse), grid)["y"]
+        factors, cover = placed(grid_of(coarse), grid)
         if hasattr(self.model, "finer"):  # a kernel looks as far on the ground as in training
-            self.model.finer = finer
+            self.model.finer = factors["y"]
         sampler = self.sampler(self.tile)
         check_features(self.feature_names_, sampler.feature_names)
-        cube = _daily(fine[self.predictors], coarse[self.target])
-        fields = self._fields(cube, sampler)
-        result = {}
-        for name, field in zip(self.targets, fields, strict=True):
-            field.attrs = dict(coarse[name].attrs if name in coarse else {})
-            values = _in_place(field, coarse[self.target], grid)
-            known = nearest(coarse[name if name in coarse else self.target], grid)
-            result[name] = as_cube(values, name, origin_of(values, known))
-        cube = result[self.target]
-        return cube.assign({name: result[name][name] for name in self.also})
+        stack = fine[self.predictors]
+        static = {name: stack[name] for name in self.predictors if "time" not in stack[name].dims}
+        # they are read once, however many parts a lazy cube is cut into
+        stack = stack.assign({name: array.compute() for name, array in static.items()})
+        cube = _daily(stack, coarse[self.target])
+        fields, flags = self._fields(cube, list(static), sampler)
+        is_gap = coarse[self.target].isel(cover).isnull().values
+        coords = coordinates(grid)
+        if "time" in cube.dims:
+            coords["time"] = cube["time"]
+
+        def on_grid(values: npt.NDArray[Any], like: str) -> xr.DataArray:
+            attrs = coarse[like].attrs if like in coarse else {}
+            return xr.DataArray(values, coords, dims=_dims(cube), attrs=attrs)
+
+        flags, codes = settled(flags, fields[0], is_gap)
+        product = as_cube(
+            on_grid(fields[0], self.target),
+            self.target,
+            on_grid(codes, "origin"),
+            on_grid(flags, "flags"),
+        )
+        further = {
+            name: as_cube(on_grid(field, name), name, product["origin"], product["flags"])[name]
+            for name, field in zip(self.also, fields[1:], strict=True)
+        }
+        return product.assign(further)
 
     def reach(self, factor: int) -> Reach:
         """Say how far the model looks: the place itself, its record, or the cells around it."""
@@ -192,22 +211,43 @@ class Direct:
             return Reach(fine=None if is_cut else around)
         return Reach()
 
-    def _fields(self, cube: xr.Dataset, sampler: Sampler) -> list[xr.DataArray]:
-        total = cube.sizes.get("time", 1)
-        places = cube.sizes["y"] * cube.sizes["x"] * total
-        canvas, done = Canvas(), 0
-        for batch in if_any(sampler.batches(cube, places=PLACES)):
-            canvas.add(self.model.predict(batch.X), batch)
-            done += int((batch.index >= 0).sum())
-            self.progress(done, places)
-        if not done:  # a map without any complete cell is all gap: a tile in the sea
-            shape = [cube.sizes[dim] for dim in ("time", "y", "x") if dim in cube.sizes]
-            empty = xr.DataArray(
-                np.full(shape, np.nan),
-                dims=[dim for dim in ("time", "y", "x") if dim in cube.sizes],
+    def _fields(
+        self, cube: xr.Dataset, static: Sequence[str], sampler: Sampler
+    ) -> tuple[Field, Bits]:
+        """Give the fields of all outputs, ``(output, [time,] y, x)``, and flags of the predictors."""
+        shape = tuple(cube.sizes[dim] for dim in _dims(cube))
+        fields = np.empty((len(self.targets), *shape), dtype=np.float32)
+        flags = np.empty(shape, dtype=np.uint16)
+        done = 0
+        for window in self._windows(cube):
+            part = cube.isel(window).compute()
+            inside = tuple(window.get(dim, slice(None)) for dim in _dims(cube))
+            flags[inside] = flags_of_predictors(
+                part,
+                static,
+                flags[inside].shape,
+                ranges=self.feature_ranges_,
+                position=lonlat(grid_of(part)) if self.with_position else (),
             )
-            return [empty.copy() for _ in self.targets]
-        return canvas.fields()
+            # the last place is that of all that is put nowhere
+            flat = np.full((len(fields), flags[inside].size + 1), np.nan, dtype=np.float32)
+            for batch in if_any(sampler.batches(part, places=PLACES)):
+                _put(self.model.predict(batch.X), batch, flat)
+                done += int(np.count_nonzero(batch.index >= 0))
+                self.progress(done, flags.size)
+            fields[(slice(None), *inside)] = flat[:, :-1].reshape(-1, *flags[inside].shape)
+        return fields, flags
+
+    def _windows(self, cube: xr.Dataset) -> Iterator[dict[str, slice]]:
+        """Cut a lazy cube into parts that fit in memory and are predicted on their own."""
+        if all(array.chunks is None for array in cube.data_vars.values()):
+            yield {}
+            return
+        values = len(self.predictors) * cube.sizes.get("time", 1) * cube.sizes["y"]
+        dim = "y" if self.model.kind == "sequences" else "time"
+        parts = ceil(values * cube.sizes["x"] / READ_AT_ONCE)
+        for window in spans(cube.sizes.get(dim, 1), ceil(cube.sizes.get(dim, 1) / parts)):
+            yield {dim: window} if dim in cube.dims else {}
 
     def save(self, folder: Path) -> None:
         """Write what `load_downscaler` reads: a description and the model's own files."""
@@ -239,8 +279,25 @@ def _daily(cube: xr.Dataset, target: xr.DataArray) -> xr.Dataset:
     return cube.assign({name: cube[name].expand_dims(time=target["time"])})
 
 
-def _in_place(field: xr.DataArray, target: xr.DataArray, grid: GeoBox) -> xr.DataArray:
-    coords = dict(coordinates(grid))
-    if "time" in field.dims:
-        coords["time"] = target["time"]
-    return xr.DataArray(field.values, dims=field.dims, coords=coords, attrs=field.attrs)
+def _dims(cube: xr.Dataset) -> tuple[str, ...]:
+    return ("time", "y", "x") if "time" in cube.dims else ("y", "x")
+
+
+def _put(values: npt.ArrayLike, samples: Samples, fields: Field) -> None:
+    """Put predicted values in their places: `Canvas` in single precision, with one place for nowhere.
+
+    Raises
+    ------
+    CubeProblem
+        Values of another shape than the places of the samples and the outputs.
+    """
+    given, places = np.asarray(values), samples.index.shape
+    outputs = len(fields)
+    if given.shape != (*places, outputs) and (outputs > 1 or given.shape != places):
+        raise CubeProblem(
+            "values",
+            found=f"shape {given.shape}",
+            expected=f"{places}, one per place of the samples, for each of {outputs} outputs",
+        )
+    for place, field in enumerate(fields):
+        field[samples.index] = given.reshape(*places, outputs)[..., place]

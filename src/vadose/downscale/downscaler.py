@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from vadose.downscale.base import Progress
 from vadose.downscale.direct import Direct
 from vadose.downscale.multiscale import MultiScale, ScaleClosure
@@ -40,6 +42,13 @@ def load_downscaler(folder: Path) -> Learner:
     if kind not in kinds:
         raise ModelProblem(folder, found=f"kind {kind!r}", expected=", ".join(kinds))
     description = read_description(folder, kind, file="downscaler.json")
+    if "ranges" not in description:
+        raise ModelProblem(
+            folder / "downscaler.json",
+            found="no ranges of the features",
+            expected="the smallest and largest value of each that was learned from",
+            remedy="Fit it again with this version of vadose.",
+        )
     try:
         names, predictors = tuple(description["features"]), description["predictors"]
         downscaler = kinds[kind](
@@ -48,8 +57,9 @@ def load_downscaler(folder: Path) -> Learner:
             target=description["target"],
             **description["settings"],
         )
+        ranges = np.array(description["ranges"], dtype=np.float32)
         closure = [ScaleClosure(**one) for one in description.get("closure", [])]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelProblem(
             folder / "downscaler.json",
             found=f"an incomplete description ({error})",
@@ -60,7 +70,13 @@ def load_downscaler(folder: Path) -> Learner:
         raise ModelProblem(
             folder, found=f"{len(names)} feature names", expected=f"{count}, as the model has"
         )
-    downscaler.feature_names_ = names
+    if ranges.shape != (count, 2):
+        raise ModelProblem(
+            folder / "downscaler.json",
+            found=f"ranges of shape {ranges.shape}",
+            expected=f"{(count, 2)}, two for each feature",
+        )
+    downscaler.feature_names_, downscaler.feature_ranges_ = names, ranges
     if isinstance(downscaler, MultiScale):
         downscaler.closure_ = closure
     return downscaler

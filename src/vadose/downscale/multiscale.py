@@ -14,6 +14,7 @@ from vadose.cubes.reproject import resolution
 from vadose.downscale.base import Progress, align, tell
 from vadose.downscale.direct import Direct
 from vadose.downscale.levels import level
+from vadose.downscale.provenance import feature_ranges
 from vadose.downscale.spots import Spots, Table, draw, read
 from vadose.errors import CubeProblem, ModelProblem, RecipeProblem
 from vadose.grids import cell_area, grid_of, lonlat, nesting
@@ -153,7 +154,7 @@ class MultiScale(Direct):
         tell(self.model, self.progress)
         weight = np.concatenate([one.weight() for one in drawn[: len(self.scales)]])
         self.model.fit(X, y, weight=weight, groups=groups)
-        self.feature_names_ = self._names()
+        self.feature_names_, self.feature_ranges_ = self._names(), feature_ranges(X)
         self.closure_ = [
             closure(one, self.model.predict(table), is_trained=place < len(self.scales))
             for place, (one, table) in enumerate(zip(drawn, tables, strict=True))
@@ -180,6 +181,7 @@ class MultiScale(Direct):
             "predictors": self.predictors,
             "target": self.target,
             "features": list(self.feature_names_),
+            "ranges": self.feature_ranges_.tolist(),
             "settings": {name: getattr(self, name) for name in settings},
             "closure": [asdict(one) for one in getattr(self, "closure_", [])],
         }

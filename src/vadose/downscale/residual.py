@@ -20,14 +20,22 @@ from vadose.downscale.base import (
     as_cube,
     check_features,
     is_predictable,
-    origin_of,
     save_downscaler,
     tell,
 )
 from vadose.downscale.conserve import close
 from vadose.downscale.context import Features, derive, features
+from vadose.downscale.provenance import (
+    Bits,
+    Mask,
+    beyond,
+    feature_ranges,
+    flags_of_predictors,
+    put_flag,
+    settled,
+)
 from vadose.errors import CubeProblem, GridProblem, ModelProblem
-from vadose.grids import cell_area, coarsened, coordinates, grid_of, snapped
+from vadose.grids import cell_area, coarsened, coordinates, grid_of, nesting, snapped
 from vadose.models.base import Groups, Model, quiet
 from vadose.samples.grouping import natural_groups
 from vadose.schema import VARIABLES, check_cube
@@ -96,6 +104,7 @@ class Residual:
         X, y, groups = self.training_data(coarse)
         tell(self.model, self.progress)
         self.model.fit(X, y, groups=groups)
+        self.feature_ranges_ = feature_ranges(X)
         self.progress(self.ratio**2 + 1, self.ratio**2 + 1)
         return self
 
@@ -213,27 +222,42 @@ class Residual:
         is_predictable(fine, self.predictors)
         if not hasattr(self, "feature_names_"):
             raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
+        nesting(grid_of(coarse), grid)
         total = coarse[self.target].sizes.get("time", 1)
-        fields = []
-        pairs = zip(
-            _steps(fine[self.predictors], total), _steps(coarse[[self.target]], total), strict=True
-        )
+        stack = fine[self.predictors]
+        static = [name for name in self.predictors if "time" not in stack[name].dims]
+        moments = []
+        pairs = zip(_steps(stack, total), _steps(coarse[[self.target]], total), strict=True)
         for count, (step, known) in enumerate(pairs):
-            target = known[self.target].astype("f8")
-            stack = derive(step, self.predictors)
-            is_known = stack.notnull().all("predictor") & nearest(target, grid).notnull()
-            fields.append(self._one_moment(stack.where(is_known), target))
+            moments.append(self._one_moment(step, known[self.target].astype("f8"), static))
             self.progress(count + 1, total)
-        values = _stacked(fields, coarse[self.target], grid)
-        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+        values, flags, codes = (
+            _stacked(list(fields), coarse[self.target], grid)
+            for fields in zip(*moments, strict=True)
+        )
+        return as_cube(values, self.target, codes, flags)
 
     def reach(self, factor: int) -> Reach:
         """Say that it looks at the whole map of a step: slopes are weighed by what the map varies."""
         return Reach(coarse=None, fine=None)
 
-    def _one_moment(self, stack: xr.DataArray, target: xr.DataArray) -> Array:
+    def _one_moment(
+        self, step: xr.Dataset, target: xr.DataArray, static: Sequence[str]
+    ) -> tuple[Array, Bits, Array]:
+        """Give the field of one step with its flags and origins."""
+        flags = flags_of_predictors(step, static, tuple(grid_of(step).shape))
+        stack = derive(step, self.predictors)
+        is_gap = target.isnull().values
+        is_known = stack.notnull().all("predictor") & nearest(target, grid_of(step)).notnull()
+        field, is_beyond = self._down(stack.where(is_known), target)
+        put_flag(flags, "extrapolated", is_beyond)
+        return field, *settled(flags, field, is_gap)
+
+    def _down(self, stack: xr.DataArray, target: xr.DataArray) -> tuple[Array, Mask]:
+        """Go down step by step; tell where one of them rests on features beyond those learned from."""
         left = self.factor
         fine_area = cell_area(grid_of(stack)).where(stack.isel(predictor=0).notnull(), 0.0)
+        is_beyond = np.zeros(target.shape, dtype=bool)
         for factor in self.steps_down():
             left //= factor
             level, area = stack, fine_area
@@ -246,11 +270,15 @@ class Residual:
             check_features(self.feature_names_, sample.names)
             shape = tuple(grid_of(level).shape)
             departure = _painted(self.predict_departures(sample), sample.rows, shape)
+            is_beyond = is_beyond.repeat(factor, axis=0).repeat(factor, axis=1)
+            is_beyond.flat[sample.rows] |= beyond(
+                sample.table.T, self.feature_ranges_, sample.rows.shape
+            )
             field = level.isel(predictor=0, drop=True).copy(data=sample.prior + departure)
             if left > 1:
                 bounds = VARIABLES[self.target].valid_range
                 target = close(field, target, bounds=bounds, weight=area)
-        return np.asarray(field.values)
+        return np.asarray(field.values), is_beyond
 
     def save(self, folder: Path) -> None:
         """Write what `load_downscaler` reads: a description and the model's own files."""

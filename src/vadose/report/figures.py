@@ -19,6 +19,7 @@ from vadose.report.style import (
     NO_DATA,
     OCEAN,
     ORIGIN_COLOURS,
+    WITHOUT_VALUE,
     clear_axes,
     difference_colours,
     moisture_colours,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.floating]
 Window = tuple[slice, slice]
 
-_ORIGIN_LABELS = {"missing": "no value"}
+_ORIGIN_LABELS = dict.fromkeys(WITHOUT_VALUE, "no value")
 
 
 def map_panels(scene: Scene, *, unit: str, window: Window | None = None) -> Figure:
@@ -116,14 +117,15 @@ def origin_map(origin: npt.NDArray[np.integer], grid: GeoBox) -> Figure:
     frame = frame_of(grid, pixels=900)
     figure = new_figure(5.2, 5.2 / frame.aspect + 0.5)
     axes = figure.subplots()
-    field = frame.warp(np.where(origin == ORIGIN.code("missing"), np.nan, origin), grid)
+    is_empty = np.isin(origin, [ORIGIN.code(meaning) for meaning in WITHOUT_VALUE])
+    field = frame.warp(np.where(is_empty, np.nan, origin), grid)
     colours = ListedColormap([ORIGIN_COLOURS[meaning] for meaning in ORIGIN.meanings])
     draw_map(axes, frame, grid, field, cmap=colours, vmin=-0.5, vmax=len(ORIGIN.meanings) - 0.5)
     draw_graticule(axes, frame)
     present = [meaning for meaning in ORIGIN.meanings if np.any(origin == ORIGIN.code(meaning))]
+    labels = {_ORIGIN_LABELS.get(meaning, meaning): meaning for meaning in present}
     handles = [
-        Patch(color=ORIGIN_COLOURS[meaning], label=_ORIGIN_LABELS.get(meaning, meaning))
-        for meaning in present
+        Patch(color=ORIGIN_COLOURS[meaning], label=label) for label, meaning in labels.items()
     ]
     figure.legend(
         handles=handles,

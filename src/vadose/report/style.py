@@ -22,8 +22,10 @@ ORIGIN_COLOURS = {
     "downscaled": "#56b4e9",
     "filled": "#e69f00",
     "extrapolated": "#d55e00",
-    "masked": "#7f7f7f",
+    "masked": NO_DATA,
 }
+#: Origins of pixels that have no value.
+WITHOUT_VALUE = ("missing", "masked")
 DOTS_PER_INCH = 180
 
 _UNITS = {"m3 m-3": "m³ m⁻³", "mm day-1": "mm day⁻¹", "kg m-2": "kg m⁻²", "1": ""}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from vadose.report.runs import Held, Run, Scores
+from vadose.report.style import WITHOUT_VALUE
 from vadose.schema import ORIGIN
 
 NONE = "–"
@@ -185,16 +186,16 @@ def origin_rows(origin: npt.NDArray[np.integer]) -> list[OriginRow]:
 
     Examples
     --------
-    >>> [row.share for row in origin_rows(np.array([0, 2, 2, 3]))]
-    ['', '66.7 %', '33.3 %']
+    >>> [row.share for row in origin_rows(np.array([0, 2, 2, 3, 5]))]
+    ['', '66.7 %', '33.3 %', '']
     """
-    missing = ORIGIN.code("missing")
-    valued = int(np.count_nonzero(origin != missing))
+    without_value = [ORIGIN.code(meaning) for meaning in WITHOUT_VALUE]
+    valued = int(np.count_nonzero(~np.isin(origin, without_value)))
     rows = []
     for meaning in ORIGIN.meanings:
         count = int(np.count_nonzero(origin == ORIGIN.code(meaning)))
         if count:
-            share = f"{100 * count / valued:.1f} %" if meaning != "missing" else ""
+            share = f"{100 * count / valued:.1f} %" if meaning not in WITHOUT_VALUE else ""
             rows.append(OriginRow(meaning, whole(count), share))
     return rows
 

@@ -71,7 +71,7 @@ class Block:
         return (step * rows + row) * columns + column
 
     @cached_property
-    def X(self) -> Table:
+    def X(self) -> Table:  # noqa: N802 - what models call it
         """Give all features as one array, which is the block's own: dims ``(time, y, x, feature)``."""
         return np.stack(self.columns, axis=-1)
 
