@@ -426,6 +426,21 @@ def test_the_area_of_a_coarse_cell_is_that_of_its_fine_cells(factor: int, north:
     assert np.allclose(blocks, cell_area(coarsened(fine, factor)), rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "whole",
+    [
+        latlon(0.1, (0, 40, 4, 44)),
+        latlon(1 / 36, (-75.85, 38.15, -74.85, 39.15)),
+        named_grid("EASE2_1km")[3000:3040, 20000:20040],
+    ],
+)
+def test_a_part_has_the_areas_of_the_whole_to_the_bit(whole: GeoBox) -> None:
+    areas = cell_area(whole).values
+    for row, column in ((1, 3), (7, 0), (13, 5), (32, 20)):
+        part = grid_of(xr.Dataset(coords=coordinates(whole[row : row + 4, column:])))
+        assert np.array_equal(cell_area(part).values, areas[row : row + 4, column:])
+
+
 def test_area_is_a_field_with_unit_and_grid() -> None:
     area = cell_area(UTM)
     assert area.dims == ("y", "x")

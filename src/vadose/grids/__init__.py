@@ -285,7 +285,8 @@ def cell_area(grid: GeoBox) -> xr.DataArray:
     """Give the true area of every cell in m², dims ``y, x``.
 
     On longitude/latitude grids the area of an ellipsoidal quadrangle is exact; on projected grids the
-    cell is divided by the areal scale of the projection at its centre.
+    cell is divided by the areal scale of the projection at its centre. A part of a grid of degrees, or of
+    an equal-area projection, has the areas of the whole to the bit.
 
     References
     ----------
@@ -298,7 +299,7 @@ def cell_area(grid: GeoBox) -> xr.DataArray:
     """
     rows, columns = grid.shape
     if grid.crs is not None and grid.crs.geographic:
-        edges = grid.affine.f + grid.affine.e * np.arange(rows + 1)
+        edges = _row_edges(grid)
         width = np.radians(abs(grid.affine.a))
         band = np.abs(np.diff(_zone_area(np.radians(edges)))) * width
         area = np.broadcast_to(band[:, None], (rows, columns))
@@ -308,6 +309,14 @@ def cell_area(grid: GeoBox) -> xr.DataArray:
     return xr.DataArray(
         area, dims=("y", "x"), coords=coordinates(grid), name="cell_area", attrs=attrs
     )
+
+
+def _row_edges(grid: GeoBox) -> npt.NDArray[np.float64]:
+    """Give the edges between rows, counted from zero, so that a part of the grid has the same numbers."""
+    first = round(grid.affine.f / grid.affine.e, 9)
+    whole = int(np.floor(first))
+    share = round(first - whole, 9)
+    return np.asarray((whole + np.arange(grid.shape.y + 1) + share) * grid.affine.e)
 
 
 def _areal_scale(grid: GeoBox) -> npt.NDArray[np.float64]:
@@ -324,7 +333,8 @@ def _areal_scale(grid: GeoBox) -> npt.NDArray[np.float64]:
 
     some = at(*(np.linspace(0, size - 1, 5) for size in grid.shape))
     if np.ptp(some) < 1e-9:
-        return np.broadcast_to(some[2, 2], tuple(grid.shape))
+        # one number but for the rounding of numerical derivatives, which depends on the place
+        return np.broadcast_to(np.round(some[2, 2], 8), tuple(grid.shape))
     return at(*(np.arange(size, dtype="f8") for size in grid.shape))
 
 
