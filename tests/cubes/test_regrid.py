@@ -108,6 +108,59 @@ def test_smooth_wraps_around_the_globe():
     assert not is_global(COARSE)
 
 
+#: A map of 6 x 8 coarse cells, and windows of it: coarse cells under a tile.
+MAPS = {
+    "degrees": latlon(0.1, (100.0, 30.0, 104.0, 33.0)),
+    "EASE": named_grid("EASE2_1km")[3600:3816, 27000:27288],
+}
+TILES = [((0, 2), (0, 3)), ((2, 5), (3, 8)), ((1, 2), (4, 5)), ((5, 6), (7, 8)), ((0, 6), (2, 6))]
+
+
+@pytest.mark.parametrize("kind", MAPS)
+@pytest.mark.parametrize(("rows", "columns"), TILES)
+def test_a_tile_has_the_bits_of_the_whole_map(kind, rows, columns):
+    fine = MAPS[kind]
+    factor = fine.shape.y // 6
+    coarse = coarsened(fine, factor)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2, 6, 8)).astype("f4")
+    values[rng.random(values.shape) < 0.3] = np.nan
+    known = layer(values, coarse, dims=("time", "y", "x"))
+    field = layer(noise(1, 0.4, fine.shape), fine)
+    margins = {  # one cell beyond the tile, or the end of the map
+        dim: slice(max(0, low - 1), min(size, high + 1))
+        for dim, (low, high), size in (("y", rows, 6), ("x", columns, 8))
+    }
+    tile = {
+        dim: slice(low * factor, high * factor)
+        for dim, (low, high) in zip("yx", (rows, columns), strict=True)
+    }
+    part = fine[tile["y"], tile["x"]]
+    for rule in (nearest, smooth):
+        whole = rule(known, fine)
+        for window in (known.isel(margins), known):
+            found = rule(window, part)
+            assert np.array_equal(found, whole.isel(tile), equal_nan=True)
+            assert tuple(found.shape[1:]) == tuple(part.shape)
+        lazy = rule(known.isel(margins).chunk(time=1, x=2), part)
+        assert lazy.chunks is not None
+        assert np.array_equal(lazy.compute(), whole.isel(tile), equal_nan=True)
+    under = {"y": slice(*rows), "x": slice(*columns)}
+    mean = area_mean(field, coarse, min_valid=0.3)
+    found = area_mean(field.isel(tile), coarse[under["y"], under["x"]], min_valid=0.3)
+    assert np.array_equal(found, mean.isel(under), equal_nan=True)
+
+
+def test_a_tile_of_a_globe_goes_on_at_the_other_side():
+    grid, fine = latlon(45.0), latlon(22.5)
+    whole = smooth(layer(noise(0, 0.2, (4, 8)), grid), fine)
+    window = layer(noise(0, 0.2, (4, 8))[:, [7, 0, 1]], latlon(45.0, (-225, -90, -90, 90)))
+    found = smooth(window, fine[:, :2])
+    assert np.array_equal(found, whole[:, :2], equal_nan=True)
+    known = layer(noise(0, 0.2, (4, 8)), grid)
+    assert np.array_equal(smooth(known, fine[:, -4:]), whole[:, -4:], equal_nan=True)
+
+
 def test_majority_takes_the_lowest_of_equals_and_counts_what_is_missing():
     grid = named_grid("EASE2_36km")[100:102, 200:206]
     codes = np.array([[9, 9, 255, 255, 4, 255], [3, 3, 255, 255, 255, 255]], "u1")
@@ -175,5 +228,10 @@ def test_grids_that_do_not_nest_are_refused():
     for function in (area_mean, valid_share):
         with pytest.raises(GridProblem, match="whole blocks of fine cells"):
             function(layer(noise(0)), other)
+    for rule in (nearest, smooth):
+        with pytest.raises(GridProblem, match="the fine ones over some or all of them"):
+            rule(layer(noise(0, shape=COARSE.shape), COARSE), FINE[1:5, :8])
+        with pytest.raises(GridProblem, match="the fine ones over some or all of them"):
+            rule(layer(noise(0, shape=COARSE.shape), COARSE).isel(y=slice(1, 4)), FINE)
     with pytest.raises(GridProblem, match="one CRS"):
         smooth(layer(noise(0)), named_grid("EASE2_36km"))
