@@ -11,10 +11,11 @@ from odc.geo.geobox import GeoBox
 
 import vadose.synthetic
 from vadose.cubes.regrid import area_mean, nearest, smooth
+from vadose.downscale.base import Reach, as_cube
 from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Blend, Closed, close, residual, with_residual
 from vadose.grids import coarsened, coordinates, grid_of, latlon, named_grid
-from vadose.schema import ORIGIN, check_cube
+from vadose.schema import FLAGS, ORIGIN, check_cube
 
 CELLS = 4  # coarse cells along a side
 
@@ -205,6 +206,75 @@ def test_closed_keeps_the_interface(world: vadose.synthetic.World) -> None:
     assert np.allclose(product["closure_residual"], nearest(left, grid_of(product)), atol=1e-8)
 
 
+def with_layers(world: vadose.synthetic.World) -> tuple[Constant, xr.Dataset]:
+    """Give a downscaler of two layers that flags, and a coarse cube that has both, with gaps."""
+    coarse = world.coarse_truth[["soil_moisture", "root_zone_soil_moisture"]].copy(deep=True)
+    coarse["soil_moisture"] = coarse["soil_moisture"].where(world.coarse["soil_moisture"] > 0)
+    return Constant(0.2, gap=True, layers=True), coarse
+
+
+@pytest.mark.parametrize("cells", [2, 3])
+def test_tiles_close_as_the_whole_cube(world: vadose.synthetic.World, cells: int) -> None:
+    inner, coarse = with_layers(world)
+    closed = Closed(inner, bounds=(0.1, 0.28))
+    whole = closed.predict(world.predictors, coarse)
+    raw = inner.predict(world.predictors, coarse)
+    spans = [slice(start, min(start + cells, 8)) for start in range(0, 8, cells)]
+    tiles = [{"y": rows, "x": columns} for rows in spans for columns in spans]
+
+    def pixels(tile: dict[str, slice]) -> dict[str, slice]:
+        return {dim: slice(span.start * 4, span.stop * 4) for dim, span in tile.items()}
+
+    def around(tile: dict[str, slice]) -> dict[str, slice]:
+        return {dim: slice(max(0, span.start - 1), span.stop + 1) for dim, span in tile.items()}
+
+    parts = [closed.balance(raw.isel(pixels(tile)), coarse.isel(around(tile))) for tile in tiles]
+    together = xr.combine_by_coords(parts, combine_attrs="override").sortby("y", ascending=False)
+    correction = closed.correction(together, coarse)
+    assert set(correction) == {
+        "soil_moisture_correction",
+        "root_zone_soil_moisture_correction",
+    }
+    for tile in tiles:
+        window, known = coarse.isel(around(tile)), correction.isel(around(tile))
+        found = closed.corrected(raw.isel(pixels(tile)), window, known)
+        expected = whole.isel(pixels(tile))
+        assert set(found) == set(whole)
+        for name in whole:
+            assert np.array_equal(found[name], expected[name], equal_nan=True), name
+            assert found[name].attrs.keys() == expected[name].attrs.keys()
+        again = closed.predict(world.predictors.isel(pixels(tile)), window, correction=known)
+        assert np.array_equal(again["origin"], expected["origin"])
+
+
+def test_closed_cuts_off_a_margin_that_it_knows_nothing_of(world: vadose.synthetic.World) -> None:
+    fine = world.predictors.isel(y=slice(4, 12), x=slice(8, 28))
+    closed = Closed(Interpolation(nearest))
+    found = closed.predict(fine, world.coarse_truth)
+    left = residual(found["soil_moisture"], world.coarse_truth["soil_moisture"])
+    assert left.shape == (6, 2, 5)
+    assert float(abs(left).max()) < 1e-3
+
+
+def test_closed_hands_on_what_is_known_of_a_value(world: vadose.synthetic.World) -> None:
+    inner, coarse = with_layers(world)
+    raw = inner.predict(world.predictors, coarse)
+    product = Closed(inner).predict(world.predictors, coarse)
+    assert check_cube(product) is product
+    assert set(product) == {*raw, "closure_residual"}
+    for name in ("origin", "flags"):
+        assert np.array_equal(product[name], raw[name])
+        assert product[name].dtype == raw[name].dtype
+    assert product["soil_moisture"].attrs["ancillary_variables"] == "origin flags"
+
+
+def test_wrappers_look_as_far_as_they_must(world: vadose.synthetic.World) -> None:
+    assert Closed(Interpolation(smooth)).reach(4) == Reach(coarse=None, fine=None)
+    assert Blend([Constant(0.2), Interpolation(smooth)]).reach(4) == Reach(coarse=1)
+    far = Blend([Closed(Constant(0.2)), Interpolation(smooth)]).reach(4)
+    assert far == Reach(coarse=None, fine=None)
+
+
 def test_closed_takes_its_bounds_from_the_target_or_the_caller(
     world: vadose.synthetic.World,
 ) -> None:
@@ -232,8 +302,9 @@ class Constant:
 
     target = "soil_moisture"
 
-    def __init__(self, value: float, *, gap: bool = False) -> None:
+    def __init__(self, value: float, *, gap: bool = False, layers: bool = False) -> None:
         self.inner, self.value, self.gap, self.fits = Interpolation(nearest), value, gap, 0
+        self.layers = layers
 
     def fit(self, coarse: xr.Dataset) -> Constant:
         self.fits += 1
@@ -244,7 +315,16 @@ class Constant:
         cube["soil_moisture"][:] = self.value
         if self.gap:
             cube["soil_moisture"][:, 0, 0] = np.nan
-        return cube
+        if not self.layers:
+            return cube
+        field = cube["soil_moisture"] + 0.02 * np.sin(cube["x"] / 2e3)
+        extrapolated = FLAGS.mask("extrapolated") * (field > self.value)
+        product = as_cube(field, "soil_moisture", cube["origin"], extrapolated)
+        root_zone = as_cube(field, "root_zone_soil_moisture", cube["origin"])
+        return product.assign(root_zone_soil_moisture=root_zone["root_zone_soil_moisture"])
+
+    def reach(self, factor: int) -> Reach:
+        return Reach()
 
 
 @pytest.mark.parametrize(("weights", "mean"), [(None, 0.3), ([3.0, 1.0], 0.25), ([0.0, 2.0], 0.4)])
@@ -269,6 +349,42 @@ def test_blend_has_no_value_where_a_part_has_none(world: vadose.synthetic.World)
     assert is_gap[:, 0, 0].all()
     assert int(is_gap.sum()) == product.sizes["time"]
     assert ((product["origin"] == ORIGIN.code("missing")) == is_gap).all()
+
+
+def test_blend_joins_flags_and_keeps_the_least_certain_origin(
+    world: vadose.synthetic.World,
+) -> None:
+    coarse = world.coarse_truth
+    one, two = (Constant(value).predict(world.predictors, coarse) for value in (0.2, 0.4))
+    bits = {name: FLAGS.mask(name) for name in ("extrapolated", "coarse_gap", "predictor_missing")}
+    codes = {name: ORIGIN.code(name) for name in ("extrapolated", "filled", "masked")}
+    zero = xr.zeros_like(one["origin"], dtype="u2")
+    one["flags"], two["flags"] = zero, zero.copy()
+    one["flags"][:, 0, :2], one["origin"][:, 0, :2] = bits["extrapolated"], codes["extrapolated"]
+    two["flags"][:, 0, 1:3], two["origin"][:, 0, 1:3] = bits["coarse_gap"], codes["filled"]
+    one["flags"][:, 1, 0], one["origin"][:, 1, 0] = bits["extrapolated"], codes["extrapolated"]
+    two["flags"][:, 1, 0], two["origin"][:, 1, 0] = bits["predictor_missing"], codes["masked"]
+    two["soil_moisture"][:, 1, 0] = np.nan
+    product = Blend([Given(one), Given(two)]).predict(world.predictors, coarse)
+    assert product["flags"].dtype == np.uint16
+    assert product["flags"][0, 0, :4].values.tolist() == [2, 3, 1, 0]
+    assert product["flags"][0, 1, 0] == bits["predictor_missing"], "no value is extrapolated"
+    assert product["origin"][0, 0, :4].values.tolist() == [4, 3, 3, 2]
+    assert product["origin"][0, 1, 0] == codes["masked"]
+    alone = Blend([Given(one), Given(two.drop_vars("flags"))]).predict(world.predictors, coarse)
+    assert np.array_equal(alone["flags"].where(product["soil_moisture"] > 0, 0)[0, 0, :2], [2, 2])
+
+
+class Given:
+    """A product that is there already."""
+
+    target = "soil_moisture"
+
+    def __init__(self, product: xr.Dataset) -> None:
+        self.product = product
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        return self.product
 
 
 def test_wrappers_wrap_each_other(world: vadose.synthetic.World) -> None:

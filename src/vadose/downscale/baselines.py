@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Self
 
+import numpy as np
 import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
-from vadose.cubes.regrid import nearest, smooth
-from vadose.downscale.base import align, as_cube, is_predictable, origin_of
+from vadose.cubes.regrid import is_global, nearest, smooth
+from vadose.downscale.base import Reach, align, as_cube, is_predictable, origin_of
 from vadose.errors import CubeProblem, ModelProblem
-from vadose.schema import check_cube
+from vadose.grids import grid_of, placed
+from vadose.schema import GRID_MAPPING, check_cube
 
 
 class Interpolation:
@@ -43,6 +47,10 @@ class Interpolation:
     def fit(self, coarse: xr.Dataset) -> Self:
         """Learn nothing."""
         return self
+
+    def reach(self, factor: int) -> Reach:
+        """Look at the coarse cells beside."""
+        return Reach(coarse=1)
 
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Interpolate where all variables of the fine cube have a value."""
@@ -80,14 +88,35 @@ class ClimatologicalPattern:
         self.mean_ = coarse[self.target].astype("f8").mean("time", skipna=True)
         return self
 
+    def reach(self, factor: int) -> Reach:
+        """Look at the coarse cells beside."""
+        return Reach(coarse=1)
+
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Give pattern plus anomaly where all variables of the fine cube have a value."""
         if not hasattr(self, "mean_"):
             raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
         fine, grid = align(fine, coarse, self.target)
         mask = is_predictable(fine, [str(name) for name in fine.data_vars])
-        anomaly = nearest(coarse[self.target] - self.mean_, grid)
-        values = (smooth(self.mean_, grid) + anomaly).where(mask)
+        mean = _window(self.mean_, coarse)
+        anomaly = nearest(coarse[self.target] - mean, grid)
+        values = (smooth(mean, grid) + anomaly).where(mask)
         values = values.transpose(*coarse[self.target].dims).clip(min=0.0)
         values.attrs = dict(coarse[self.target].attrs)
         return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+
+
+def _window(mean: xr.DataArray, coarse: xr.Dataset) -> xr.DataArray:
+    """Cut a window out of the map, labelled as the window; one of a global map may go beyond its sides."""
+    whole, window = grid_of(mean), grid_of(coarse)
+    width = whole.shape.x
+    turns = 1 if is_global(whole) else 0
+    around = GeoBox(
+        (whole.shape.y, width * (1 + 2 * turns)),
+        whole.affine * Affine.translation(-turns * width, 0),
+        whole.crs,
+    )
+    _, cover = placed(around, window)
+    columns = np.arange(cover["x"].start, cover["x"].stop) % width
+    part = mean.isel(y=cover["y"], x=columns)
+    return part.assign_coords({name: coarse[name] for name in ("y", "x", GRID_MAPPING)})
