@@ -6,10 +6,10 @@ Heavy libraries are imported inside the commands, so that ``vadose --help`` answ
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,12 +86,43 @@ def fit(run: Run) -> None:
 
 
 @app.command()
-def downscale(run: Run) -> None:
-    """Predict the fine field with every method and write the product."""
+def downscale(
+    run: Run,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show tiles, bytes, memory and time, and stop.")
+    ] = False,
+    max_mem: Annotated[
+        str, typer.Option("--max-mem", help="Memory to stay below; on a cluster, of each worker.")
+    ] = "4GB",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tiles at a time; as many as processors.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler: work on its cluster.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Coarse cells along a side; chosen by the memory.")
+    ] = None,
+    cubes: Annotated[
+        str | None, typer.Option(help="Folder or URL of the cubes; the run's own.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder or URL for predictions and product; the run's own.")
+    ] = None,
+) -> None:
+    """Predict the fine field tile by tile and write the product; what is finished is kept."""
     from vadose import pipeline
+    from vadose.pipeline.downscaling import How
 
-    pipeline.downscale(run, progress=_bar)
-    typer.echo(f"The product is {run / 'product.nc'}. Next: vadose validate {run}")
+    how = How(max_mem, workers, scheduler, tile, cubes, out)
+    if plan:
+        _plan(pipeline.plan(run, how=how))
+        return
+    pipeline.downscale(run, how=how, progress=_bar, tell=_plan)
+    if out is not None:
+        typer.echo(f"The product is {out.rstrip('/')}/product.zarr.")
+        return
+    typer.echo(f"The product is in {run}. Next: vadose validate {run}")
 
 
 @app.command()
@@ -125,6 +156,43 @@ def explain(
     page = pipeline.explain(run, method=method, samples=samples, seed=seed, progress=_bar)
     _explained(run)
     typer.echo(f"Explanation: {page}")
+
+
+def _plan(planned: Sequence[Any]) -> None:
+    """Show how stores are to be made."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title="The plan",
+        caption="by: so many at a time; read, write: GB before compression; GB: memory",
+    )
+    table.add_column("store", no_wrap=True, min_width=12, max_width=24)
+    for column in ("tiles", "of cells", "by", "read", "write", "GB", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    total = 0.0
+    for each in planned:
+        cost = each.cost
+        total += cost.seconds or 0.0
+        table.add_row(
+            each.title,
+            f"{len(cost.tiling)}",
+            "x".join(str(size) for size in cost.tiling.shape.values()),
+            f"{cost.workers}",
+            f"{cost.read / 1e9:.2f}",
+            f"{cost.write / 1e9:.2f}",
+            f"{cost.memory / 1e9:.2f}",
+            _duration(cost.seconds),
+        )
+    Console(stderr=True).print(table)
+    typer.echo(f"About {_duration(total)} in all.", err=True)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
 
 
 def _say_what_is_there(out: Path) -> None:

@@ -146,6 +146,8 @@ class Recipe(Part):
         Ways of downscaling by name, wrapped ones after those they wrap.
     publish
         The method whose product is written.
+    packed
+        Whether predictions and product are stored as 16-bit integers (steps of 2e-5 m³ m⁻³ or so).
     notes
         What a reader of the scores must know; printed beside them.
     stations
@@ -161,6 +163,7 @@ class Recipe(Part):
     build: Build
     methods: dict[str, Method]
     publish: str
+    packed: bool = True
     notes: list[str] = Field(default=[])
     stations: Stations | None = None
 
@@ -271,7 +274,7 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     >>> parse_recipe("titel: x")
     Traceback (most recent call last):
     vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of also, build, \
-hold, methods, notes, predictors, publish, seed, stations, target, title. Did you mean 'title'?
+hold, methods, notes, packed, predictors, publish, seed, stations, target, title. Did you mean 'title'?
     """
     try:
         content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vadose.config import DEMO_RECIPE, Recipe, read_recipe
 from vadose.errors import RunProblem
 from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
+
+if TYPE_CHECKING:
+    from vadose.pipeline.downscaling import How, Planned
 
 #: Told steps done and steps in all, and perhaps a word on how it goes, such as a loss.
 Step = Callable[..., None]
@@ -212,38 +215,57 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
     return folder.path
 
 
-def downscale(path: str | Path, *, progress: Progress = quiet) -> Path:
-    """Predict the fine field with every method, and publish the one that the recipe names."""
-    from vadose.downscale.conserve import with_residual
-    from vadose.downscale.downscaler import load_downscaler
-    from vadose.pipeline.methods import without_learning
-    from vadose.store import open_cube, write_cube, write_netcdf
+def downscale(
+    path: str | Path,
+    *,
+    how: How | None = None,
+    progress: Progress = quiet,
+    tell: Callable[[list[Planned]], None] | None = None,
+) -> Path:
+    """Predict the fine field with every method, tile by tile, and publish the one that the recipe names.
+
+    Parameters
+    ----------
+    path
+        Folder of a run whose models are fitted. What is finished there is looked at and kept.
+    how
+        Memory, workers, cluster, and where cubes and predictions lie.
+    progress
+        Shows how far the work has come.
+    tell
+        Called with the plan before the work begins.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show; finished tiles stay.
+    """
+    from vadose.pipeline.downscaling import How, make_all
 
     folder = RunFolder(Path(path))
     folder.need("fit")
-    recipe = folder.recipe
-    with folder.stage("downscale"):
-        coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
-        predictions = folder / "predictions"
-        predictions.mkdir(exist_ok=True)
-        for name, method in recipe.methods.items():
-            target = predictions / f"{name}.zarr"
-            if target.exists():
-                continue
-            with progress(f"Downscaling: {method.title}") as step:
-                if method.model is None:
-                    downscaler = without_learning(method, recipe.target, predictions).fit(coarse)
-                else:
-                    downscaler = load_downscaler(folder / f"models/{name}")
-                    downscaler.progress = step
-                write_cube(downscaler.predict(fine, coarse), target)
-        with progress("Writing the product"):
-            chosen = open_cube(predictions / f"{recipe.publish}.zarr").load()
-            product = with_residual(chosen, coarse[recipe.target].load())
-            product.attrs.update(_product_attributes(folder))
-            write_cube(product, folder / "product.zarr", overwrite=True)
-            write_netcdf(product, folder / "product.nc", overwrite=True)
+    with folder.owned():
+        planned = plan(path, how=how)
+        if tell is not None:
+            tell(planned)
+        with folder.stage("downscale"):
+            make_all(folder, how or How(), planned, progress)
     return folder.path
+
+
+def plan(path: str | Path, *, how: How | None = None) -> list[Planned]:
+    """Plan how a run is downscaled: tiles, bytes, memory and time of every store.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.pipeline.downscaling import How, plan_all
+
+    folder = RunFolder(Path(path))
+    folder.need("fit")
+    return list(plan_all(folder, how or How(), _product_attributes(folder)))
 
 
 def _product_attributes(folder: RunFolder) -> dict[str, str]:

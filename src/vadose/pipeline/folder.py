@@ -26,7 +26,7 @@ from vadose.config import Recipe, parse_recipe
 from vadose.errors import FileProblem, RunProblem
 from vadose.models import MODELS
 from vadose.models.trees import TreeModel
-from vadose.store import replaced
+from vadose.store import owned, replaced
 
 STAGES = ("build", "fit", "downscale", "validate", "report")
 #: What a state of vadose holds.
@@ -124,8 +124,30 @@ class RunFolder:
             )
 
     @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the run: another process that would work on it is refused, with our pid and host.
+
+        Raises
+        ------
+        RunProblem
+            When another process owns it.
+        """
+        with owned(self.path):
+            yield
+
+    @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Mark a stage as finished when its block ends well; later stages then have to run again."""
+        """Own the run, and mark a stage as finished when the block ends well; later ones have to run again.
+
+        Raises
+        ------
+        RunProblem
+            When another process works on the run.
+        """
+        with self.owned():
+            yield from self._stage(name)
+
+    def _stage(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
         state = self.state
         kept = {
@@ -193,6 +215,8 @@ def start(
         is_finished = set(STAGES) <= set(state["stages"])
         if is_same and not is_finished and not overwrite:
             return folder
+        with owned(out):  # nobody is at work there
+            pass
         if overwrite:
             _set_aside(out)
         elif state[

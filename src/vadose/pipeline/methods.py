@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from vadose.config import Method, Recipe
 from vadose.cubes.regrid import nearest, smooth
-from vadose.downscale.base import Downscaler, Progress
+from vadose.downscale.base import Downscaler, Progress, Reach
 from vadose.downscale.baselines import ClimatologicalPattern, Interpolation
-from vadose.downscale.conserve import Blend, Closed
+from vadose.downscale.conserve import Blend, Closed, with_residual
 from vadose.downscale.downscaler import Direct, Learner, Residual
 from vadose.downscale.multiscale import MultiScale
+from vadose.grids import grid_of, placed
 from vadose.models import new_model
-from vadose.store import open_cube
+from vadose.store import open_windows, read_window
 
 
 class Stored:
@@ -25,21 +28,94 @@ class Stored:
     Parameters
     ----------
     path
-        The stored prediction.
+        The stored prediction, a folder or a URL.
     target
         The variable it holds.
     """
 
-    def __init__(self, path: Path, target: str) -> None:
+    def __init__(self, path: str | Path, target: str) -> None:
         self.path, self.target = path, target
 
     def fit(self, coarse: xr.Dataset) -> Stored:
         """Learn nothing."""
         return self
 
+    def reach(self, factor: int) -> Reach:
+        """Look at nothing around."""
+        return Reach()
+
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
-        """Open the stored prediction."""
-        return open_cube(self.path)
+        """Read the part of the stored prediction that lies under `fine`, of the steps of `coarse`."""
+        stored = self._stored
+        _, window = placed(grid_of(stored), grid_of(fine))
+        if "time" in stored.dims and "time" in coarse.dims:
+            wanted = coarse["time"].values
+            first = int(np.searchsorted(stored["time"].values, wanted[0]))
+            window = {"time": slice(first, first + len(wanted)), **window}
+        return read_window(stored, window)
+
+    @cached_property
+    def _stored(self) -> xr.Dataset:
+        return open_windows(self.path)
+
+
+class Closing:
+    """Close a prediction on disk where the correction on the coarse grid is known.
+
+    Parameters
+    ----------
+    path, target
+        As of `Stored`.
+    """
+
+    def __init__(self, path: str | Path, target: str) -> None:
+        self.closed, self.target = Closed(Stored(path, target)), target
+
+    def fit(self, coarse: xr.Dataset) -> Closing:
+        """Learn nothing."""
+        return self
+
+    def reach(self, factor: int) -> Reach:
+        """Look one coarse cell further."""
+        return Reach(coarse=1)
+
+    def balance(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Sum up what closure has to know of the part of the prediction under `fine`."""
+        return self.closed.balance(self.closed.inner.predict(fine, coarse), coarse)
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Close the part under `fine`; the coarse cube holds the correction of each layer beside it."""
+        names = [str(name) for name in coarse.data_vars if str(name).endswith("_correction")]
+        product = self.closed.inner.predict(fine, coarse)
+        return self.closed.corrected(product, coarse.drop_vars(names), coarse[names])
+
+
+class Published:
+    """Stand for a prediction on disk with what a product has beside: what closure has left.
+
+    Parameters
+    ----------
+    path, target
+        As of `Stored`.
+    attributes
+        Of the whole product: title, source, references.
+    """
+
+    def __init__(self, path: str | Path, target: str, attributes: Mapping[str, str]) -> None:
+        self.stored, self.target, self.attributes = Stored(path, target), target, dict(attributes)
+
+    def fit(self, coarse: xr.Dataset) -> Published:
+        """Learn nothing."""
+        return self
+
+    def reach(self, factor: int) -> Reach:
+        """Look at nothing around."""
+        return Reach()
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Read the prediction and add ``closure_residual``."""
+        product = with_residual(self.stored.predict(fine, coarse), coarse[self.target])
+        return product.assign_attrs(self.attributes)
 
 
 def learner(
@@ -100,9 +176,9 @@ def learner(
     )
 
 
-def without_learning(method: Method, target: str, predictions: Path) -> Downscaler:
-    """Make the downscaler of a baseline or a wrapper around predictions that are on disk."""
-    parts: list[Downscaler] = [Stored(predictions / f"{name}.zarr", target) for name in method.of]
+def without_learning(method: Method, target: str, predictions: str | Path) -> Downscaler:
+    """Make the downscaler of a baseline or a wrapper around predictions in a folder or under a URL."""
+    parts: list[Downscaler] = [Stored(f"{predictions}/{name}.zarr", target) for name in method.of]
     if method.kind == "close":
         return Closed(parts[0])
     if method.kind == "blend":

@@ -257,12 +257,21 @@ def variable(name: str) -> Variable:
     'm3 m-3'
     >>> variable("precipitation_index_30_days").units
     'mm'
+    >>> variable("soil_moisture_correction").units
+    'm3 m-3'
     >>> variable("own_flow_length").long_name
     'own predictor: flow length'
     """
     past = re.fullmatch(r"(.+)_(mean|index)_([1-9]\d*)_days", name)
     if name not in VARIABLES and past is not None:
         return _past(variable(past[1]), past[2], int(past[3]))
+    if name.endswith("_correction") and name.removesuffix("_correction") in VARIABLES:
+        base = VARIABLES[name.removesuffix("_correction")]
+        size = base.valid_range[1] - base.valid_range[0]
+        words = f"what closure takes off the {base.long_name}"
+        return replace(
+            base, name=name, long_name=words, standard_name="", valid_range=(-8 * size, 8 * size)
+        )
     if re.fullmatch(r"own_[a-z0-9_]+", name):
         words = name.removeprefix("own_").replace("_", " ")
         return Variable(name, f"own predictor: {words}", "1", (-float("inf"), float("inf")))

@@ -1,0 +1,215 @@
+"""What a worker does with a tile: read its windows, predict, write it whole, and tell the checksums.
+
+A pass is one store being made, told in plain words, so that it can be sent to another machine. A worker
+opens what a pass needs once and keeps it; it knows nothing of the run folder.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from vadose.config import parse_recipe
+from vadose.downscale.base import Downscaler, Reach
+from vadose.downscale.downscaler import load_downscaler
+from vadose.downscale.tiles import Tile, Tiling, Window, predict_tile, surroundings
+from vadose.pipeline.methods import Closing, Published, without_learning
+from vadose.store import is_url, open_windows, write_tile
+
+#: The store that is published.
+PRODUCT = "product"
+#: A model's folder, or its files packed together for workers that do not see it.
+Model = Path | bytes
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Say what store is made, from what, in which tiles.
+
+    Attributes
+    ----------
+    name
+        A method of the recipe, or ``product``.
+    recipe
+        Its text.
+    cubes, stores
+        Folders or URLs of the cubes and of the finished predictions.
+    place
+        Folder or URL of the store while it is made.
+    tiling
+        Its tiles.
+    run
+        Differs from call to call: what a worker keeps is kept for one.
+    correction
+        Store of the correction on the coarse grid, where the method closes another.
+    attributes
+        Of the product, where it is that.
+    """
+
+    name: str
+    recipe: str
+    cubes: str
+    stores: str
+    place: str
+    tiling: Tiling
+    run: str
+    correction: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Tell what became of a tile.
+
+    Attributes
+    ----------
+    sums
+        Checksum of every object that was written, by its key in the store.
+    seconds
+        Spent on ``read``, ``predict`` and ``write``.
+    bytes
+        Of the windows that were read and of the objects that were written.
+    """
+
+    sums: dict[str, str]
+    seconds: dict[str, float]
+    bytes: dict[str, int]
+
+
+@dataclass
+class Clock:
+    """Add up seconds and bytes of reading."""
+
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Hold what a pass needs of a worker: cubes that are read by windows, and a fitted downscaler."""
+
+    downscaler: Downscaler
+    fine: xr.Dataset
+    coarse: xr.Dataset
+
+    def predict(self, tiling: Tiling, tile: Tile, clock: Clock | None = None) -> xr.Dataset:
+        """Predict a tile."""
+        fine, coarse = self._reader(self.fine, clock), self._reader(self.coarse, clock)
+        return predict_tile(self.downscaler, tiling, tile, fine, coarse, *self.times())
+
+    def around(self, tiling: Tiling, tile: Tile, reach: Reach) -> tuple[xr.Dataset, xr.Dataset]:
+        """Read a tile and its surroundings."""
+        fine, coarse = self._reader(self.fine, None), self._reader(self.coarse, None)
+        return surroundings(tiling, tile, reach, fine, coarse, *self.times())[:2]
+
+    def times(self) -> tuple[Any, Any]:
+        """Give the time stamps of both cubes."""
+        return tuple(
+            cube["time"].values if "time" in cube.dims else None
+            for cube in (self.fine, self.coarse)
+        )  # type: ignore[return-value]
+
+    def _reader(self, cube: xr.Dataset, clock: Clock | None) -> Any:
+        def read(window: Window) -> xr.Dataset:
+            started = time.perf_counter()
+            part = cube.isel({dim: span for dim, span in window.items() if dim in cube.dims}).load()
+            if clock is not None:
+                clock.seconds += time.perf_counter() - started
+                clock.bytes += part.nbytes
+            return part
+
+        return read
+
+
+#: What this process keeps of the run it works for, by the store that is made.
+_KEPT: dict[tuple[str, str, str], Opened] = {}
+_OPENING = threading.Lock()
+
+
+def opened(one: Pass, model: Model | None) -> Opened:
+    """Open what a pass needs, once in a process and run.
+
+    Parameters
+    ----------
+    one
+        The pass.
+    model
+        What its downscaler was saved to; None for one that does not learn.
+    """
+    key = (one.run, one.name, one.correction)
+    with _OPENING:
+        if key not in _KEPT:
+            _KEPT.clear()  # a pass at a time: models are large
+            _KEPT[key] = _open(one, model)
+        return _KEPT[key]
+
+
+def _open(one: Pass, model: Model | None) -> Opened:
+    recipe = parse_recipe(one.recipe)
+    fine, coarse = (open_windows(f"{one.cubes}/{name}.zarr") for name in ("fine", "coarse"))
+    bare = fine.drop_vars(list(fine.data_vars))  # its grid and steps alone
+    layers = [name for name in (recipe.target, *recipe.also) if name in coarse]
+    known = coarse[layers]
+    if one.name == PRODUCT:
+        path = f"{one.stores}/{recipe.publish}.zarr"
+        return Opened(Published(path, recipe.target, one.attributes), bare, known)
+    method = recipe.methods[one.name]
+    if model is not None:
+        downscaler = _loaded(model)
+        return Opened(downscaler, fine[list(downscaler.predictors)], known)
+    if method.kind == "close":
+        path = f"{one.stores}/{method.of[0]}.zarr"
+        if one.correction:  # not yet, while it is being found
+            known = known.assign(open_windows(one.correction).data_vars)
+        return Opened(Closing(path, recipe.target), bare, known)
+    without = without_learning(method, recipe.target, one.stores).fit(known)
+    return Opened(without, fine if method.is_baseline else bare, known)
+
+
+def _loaded(model: Model) -> Any:
+    if isinstance(model, Path):
+        return load_downscaler(model)
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            archive.extractall(folder)
+        return load_downscaler(Path(folder))
+
+
+def packed(folder: Path) -> bytes:
+    """Pack the files of a model together, for workers that do not see its folder."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder))
+    return content.getvalue()
+
+
+def work(one: Pass, model: Model | None, tile: Tile) -> Finished:
+    """Read, predict and write one tile."""
+    started = time.perf_counter()
+    clock = Clock()
+    product = opened(one, model).predict(one.tiling, tile, clock)
+    predicted = time.perf_counter()
+    sums = write_tile(one.place, product, one.tiling.inside(tile))
+    seconds = {
+        "read": clock.seconds,
+        "predict": predicted - started - clock.seconds,
+        "write": time.perf_counter() - predicted,
+    }
+    rounded = {name: round(value, 4) for name, value in seconds.items()}
+    return Finished(sums, rounded, {"read": clock.bytes, "write": _stored(one.place, sums)})
+
+
+def _stored(place: str, sums: Mapping[str, str]) -> int:
+    """Count the bytes on the disk; an object store is not asked again."""
+    return 0 if is_url(place) else sum((Path(place) / key).stat().st_size for key in sums)
