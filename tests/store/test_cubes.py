@@ -27,8 +27,9 @@ from hypothesis.extra import numpy as arrays
 from vadose.errors import CubeProblem, FileProblem, UnitProblem
 from vadose.grids import coordinates, grid_of, latlon, named_grid
 from vadose.schema import ORIGIN, QUALITY, VARIABLES
-from vadose.store import encoding, netcdf
 from vadose.store import (
+    encoding,
+    netcdf,
     open_cube,
     open_netcdf,
     partials,

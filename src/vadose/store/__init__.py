@@ -5,21 +5,20 @@ complete (`replaced`), so that a name never stands for half a result. A store th
 (`create_store`, `write_tile`, `finish_store`) is no Zarr store to a reader before it is finished.
 """
 
-from vadose.store.cubes import open_cube, open_windows, read_window, seal, write_cube
+from vadose.store.cubes import copy_store, open_cube, open_windows, read_window, seal, write_cube
 from vadose.store.encoding import CHUNK, LARGEST_CHUNK
 from vadose.store.files import partials, replaced, sha256
+from vadose.store.layout import Layout, layout_of
 from vadose.store.ledger import Entry, Ledger
 from vadose.store.lock import owned
-from vadose.store.netcdf import open_netcdf, write_netcdf
+from vadose.store.netcdf import open_netcdf, write_months, write_netcdf
 from vadose.store.packing import packing_of
 from vadose.store.places import is_url
 from vadose.store.tiles import (
-    Layout,
     create_store,
     finish_store,
     has_begun,
     is_intact,
-    layout_of,
     remove_strays,
     write_tile,
 )
@@ -30,6 +29,7 @@ __all__ = [
     "Entry",
     "Layout",
     "Ledger",
+    "copy_store",
     "create_store",
     "finish_store",
     "has_begun",
@@ -48,6 +48,7 @@ __all__ = [
     "seal",
     "sha256",
     "write_cube",
+    "write_months",
     "write_netcdf",
     "write_tile",
 ]

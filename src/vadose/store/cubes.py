@@ -21,10 +21,12 @@ from vadose.store.encoding import (
     restored,
 )
 from vadose.store.files import replaced
-from vadose.store.places import Place, place_of
+from vadose.store.places import Folder, Place, place_of
 
 #: The object without which nothing is a Zarr store to a reader.
 ROOT = "zarr.json"
+#: The object that stands for it until the store is finished.
+UNFINISHED = ".unfinished.json"
 
 
 def write_cube(
@@ -62,7 +64,15 @@ def write_cube(
     >>> grid_of(open_cube(store)) == latlon(10.0)
     True
     """
-    path = Path(path)
+    place = place_of(path)
+    if not isinstance(place, Folder):
+        raise FileProblem(
+            path,
+            found="a URL",
+            expected="a folder on a disk",
+            remedy="Write the cube there, then copy it with vadose.store.copy_store.",
+        )
+    path = place.name
     if path.is_dir() and any(path.iterdir()) and not (path / ROOT).exists():
         raise FileProblem(path, found="a folder of other files", expected="a Zarr store or none")
     plain = chunked(prepared(cube, packed=packed))
@@ -73,6 +83,51 @@ def write_cube(
         plain.to_zarr(partial, mode="w-", zarr_format=3, consolidated=False)
         seal(partial)
     return path
+
+
+def copy_store(source: str | Path, target: str | Path, *, overwrite: bool = False) -> None:
+    """Copy a finished store between folders and URLs, its root last: no reader finds half a copy.
+
+    Raises
+    ------
+    FileProblem
+        When there is no store, the target is taken, or one of them cannot be reached.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from vadose.synthetic import world
+    >>> truth = world(size=16, days=8, factor=4, seed=0).truth
+    >>> store = write_cube(truth, Path(tempfile.mkdtemp()) / "truth.zarr")
+    >>> copy_store(store, "memory://truth.zarr")
+    >>> open_cube("memory://truth.zarr").identical(open_cube(store))
+    True
+    """
+    origin, place = place_of(source), place_of(target)
+    if origin.read(ROOT) is None:
+        raise missing(origin.name, "no Zarr store")
+    clear(place, overwrite=overwrite)
+    for key in sorted(origin.sizes(), key=lambda key: (key == ROOT, key)):
+        place.write(key, origin.read(key) or b"")
+    place.remove([UNFINISHED])
+
+
+def clear(place: Place, *, overwrite: bool) -> None:
+    """Make sure that nothing lies at a place; the root goes first, so that no reader meets the rest."""
+    there = place.sizes()
+    if there and not {ROOT, UNFINISHED} & set(there):
+        raise FileProblem(place.name, found="other files", expected="a Zarr store or nothing")
+    if there and not overwrite:
+        raise FileProblem(
+            place.name,
+            found="an earlier store",
+            expected="a free place",
+            remedy="Choose another one, or pass overwrite=True to replace it.",
+        )
+    if ROOT in there:
+        place.write(UNFINISHED, b"{}")  # so that it is still known as a store if we are killed here
+        place.remove([ROOT])
+    place.remove(key for key in there if key not in (ROOT, UNFINISHED))
 
 
 def seal(store: str | Path) -> None:

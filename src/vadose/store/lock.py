@@ -103,10 +103,10 @@ def _locked(lock: BaseFileLock, place: Path, shown: Path) -> BaseFileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout as timeout:
-        owner: dict[str, object] = {}
-        with suppress(OSError, ValueError):
+        pid = host = command = "unknown"
+        with suppress(OSError, ValueError, TypeError, KeyError):
             owner = json.loads((place / OWNER).read_text())
-        pid, host, command = (owner.get(key, "unknown") for key in ("pid", "host", "command"))
+            pid, host, command = owner["pid"], owner["host"], owner["command"]
         raise RunProblem(
             shown,
             found=f"a run that is being worked on by process {pid} on {host} ({command})",

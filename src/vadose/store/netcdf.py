@@ -1,4 +1,4 @@
-"""Cubes as netCDF files, for use elsewhere."""
+"""Cubes as netCDF files, one or one a month, for use elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from vadose.errors import FileProblem
 from vadose.store.encoding import (
     chunked,
     encode_for_netcdf,
@@ -17,7 +19,8 @@ from vadose.store.encoding import (
     reading,
     restored,
 )
-from vadose.store.files import replaced
+from vadose.store.files import replaced, sha256
+from vadose.store.ledger import Entry, Ledger
 
 
 def write_netcdf(
@@ -60,6 +63,89 @@ def write_netcdf(
     ):
         plain.to_netcdf(file, engine="h5netcdf", format="NETCDF4")
     return path
+
+
+def write_months(
+    cube: xr.Dataset,
+    folder: str | Path,
+    stem: str,
+    *,
+    overwrite: bool = False,
+    packed: bool = False,
+    key: str = "",
+) -> list[Path]:
+    """Write a cube as one netCDF file for each calendar month; no month is ever in memory as a whole.
+
+    Parameters
+    ----------
+    cube
+        A lazy cube; static variables go into every file.
+    folder
+        An existing folder.
+    stem
+        Begin of the names, as in ``<stem>_2019-01.nc``. What lies within one month, or has no time,
+        becomes ``<stem>.nc``.
+    overwrite
+        Whether earlier files may be replaced.
+    packed
+        Whether continuous variables become 16-bit integers, see `vadose.store.packing_of`.
+    key
+        Digest of what is exported, of which the caller alone can know that it is the same as before.
+        With one, an export that was interrupted keeps the files that it had finished.
+
+    Returns
+    -------
+    list of Path
+        The files, in order of time.
+
+    Raises
+    ------
+    FileProblem, CubeProblem, UnitProblem, UnknownName
+    ValueProblem
+        When a value is out of the range that packing can store.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from vadose.synthetic import world
+    >>> truth = world(size=16, days=40, factor=4, seed=0).truth
+    >>> [file.name for file in write_months(truth, tempfile.mkdtemp(), "truth")]
+    ['truth_2019-04.nc', 'truth_2019-05.nc']
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileProblem(folder, found="no such folder", remedy="Create it first.")
+    parts = {folder / f"{stem}{month}.nc": days for month, days in _months(cube).items()}
+    notes = folder / f".{stem}.months.jsonl"
+    ledger = Ledger(notes, key=f"{key} {'packed' if packed else 'plain'}") if key else None
+    kept = {
+        name
+        for name, entry in (ledger.finished if ledger else {}).items()
+        if (folder / name).is_file() and entry.sums == {name: sha256(folder / name)}
+    }
+    for path, days in parts.items():
+        if path.name in kept:
+            continue
+        part = cube if days is None else cube.isel(time=days)
+        write_netcdf(part, path, overwrite=overwrite, packed=packed)
+        if ledger:
+            ledger.add(Entry(path.name, sums={path.name: sha256(path)}))
+    notes.unlink(missing_ok=True)
+    return list(parts)
+
+
+def _months(cube: xr.Dataset) -> dict[str, slice | None]:
+    """Give the steps of each month by what is added to the name of its file."""
+    if "time" not in cube.dims:
+        return {"": None}
+    months, first = np.unique(cube["time"].values.astype("M8[M]"), return_index=True)
+    ends = [*first[1:], cube.sizes["time"]]
+    if len(months) < 2:
+        return {"": None}
+    return {
+        f"_{month}": slice(int(start), int(end))
+        for month, start, end in zip(months, first, ends, strict=True)
+    }
 
 
 def open_netcdf(path: str | Path) -> xr.Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,9 +181,11 @@ class Bucket:
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there are passed over."""
-        there = self.sizes()
+        keys = list(keys)
+        # Many are removed by one request, which some file systems refuse when any is missing.
+        there = self.sizes() if len(keys) > 1 else keys
         paths = [f"{self._root}/{key}" for key in keys if key in there]
-        with _reached(self.name):
+        with _reached(self.name), suppress(FileNotFoundError):
             if paths:
                 self.files.rm(paths)
 

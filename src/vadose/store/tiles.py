@@ -12,100 +12,20 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from vadose.errors import CubeProblem, FileProblem, GridProblem
-from vadose.store.cubes import ROOT, sealed
+from vadose.errors import CubeProblem, FileProblem
+from vadose.store.cubes import ROOT, UNFINISHED, clear, sealed
 from vadose.store.encoding import encode_for_zarr, prepared
+from vadose.store.layout import Layout
 from vadose.store.packing import packing_of
 from vadose.store.places import Place, place_of
 
-#: The object that stands for the root metadata until the store is finished.
-UNFINISHED = ".unfinished.json"
-#: Sides of a chunk that readers of maps and of series are both well served by.
-_NEAR = {"member": 1, "time": 16, "y": 192, "x": 192}
-
 Window = Mapping[str, slice]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Say how the arrays of a store are cut.
-
-    Attributes
-    ----------
-    tile
-        Cells of a tile along each dimension: the part that one task writes, and one shard. A
-        dimension that is not named is cut into single cells.
-    chunk
-        Cells of the chunks inside it, of which readers take what they need; they divide the tile.
-    is_packed
-        Whether continuous variables are stored as 16-bit integers, see `vadose.store.packing_of`.
-
-    Raises
-    ------
-    GridProblem
-        When the chunks do not divide the tile.
-
-    Examples
-    --------
-    >>> Layout({"y": 512, "x": 512}, {"y": 100, "x": 256})
-    Traceback (most recent call last):
-    vadose.errors.GridProblem: tile: found chunks of 100 cells along 'y', expected a divisor of 512.
-    """
-
-    tile: dict[str, int]
-    chunk: dict[str, int]
-    is_packed: bool = False
-
-    def __post_init__(self) -> None:
-        for dim, side in self.tile.items():
-            if side % self.chunk.get(dim, 1):
-                raise GridProblem(
-                    "tile",
-                    found=f"chunks of {self.chunk[dim]} cells along {dim!r}",
-                    expected=f"a divisor of {side}",
-                )
-
-    def shape(self, sizes: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-        """Give the sides of the tiles and chunks of an array, which may be smaller than a tile.
-
-        Examples
-        --------
-        >>> Layout({"time": 32, "y": 512}, {"time": 16, "y": 128}).shape({"time": 20, "y": 100})
-        ({'time': 32, 'y': 100}, {'time': 16, 'y': 100})
-        """
-        chunk = {dim: min(self.chunk.get(dim, 1), size) for dim, size in sizes.items()}
-        tile = {
-            dim: min(self.tile.get(dim, 1), -(-size // chunk[dim]) * chunk[dim])
-            for dim, size in sizes.items()
-        }
-        return tile, chunk
-
-
-def layout_of(tile: Mapping[str, int], *, is_packed: bool = False) -> Layout:
-    """Choose the chunks of a tile: its divisors nearest to 192 cells along y and x, to 16 along time.
-
-    Examples
-    --------
-    >>> layout_of({"time": 32, "y": 500, "x": 720}).chunk
-    {'time': 16, 'y': 250, 'x': 180}
-    """
-    return Layout(
-        dict(tile),
-        {dim: _divisor(side, _NEAR.get(dim, 1)) for dim, side in tile.items()},
-        is_packed,
-    )
-
-
-def _divisor(side: int, near: int) -> int:
-    divisors = [number for number in range(1, side + 1) if side % number == 0]
-    return min(divisors, key=lambda number: abs(np.log(number / near)))
 
 
 def create_store(
@@ -135,7 +55,7 @@ def create_store(
     Examples
     --------
     >>> import tempfile
-    >>> from vadose.store import finish_store, open_cube, write_tile
+    >>> from vadose.store import finish_store, layout_of, open_cube, write_tile
     >>> from vadose.synthetic import world
     >>> truth = world(size=16, days=8, factor=4, seed=0).truth[["soil_moisture"]]
     >>> path = Path(tempfile.mkdtemp()) / "truth.zarr"
@@ -149,7 +69,9 @@ def create_store(
     True
     """
     place = place_of(path)
-    _clear(place, overwrite)
+    if isinstance(place.name, Path) and not place.name.parent.is_dir():
+        raise FileProblem(place.name.parent, found="no such folder", remedy="Create it first.")
+    clear(place, overwrite=overwrite)
     staged = _metadata(template, layout)
     root = staged.pop(ROOT)
     sums = {key: _digest(content) for key, content in staged.items()}
@@ -280,27 +202,6 @@ def finish_store(path: str | Path) -> None:
         raise _nothing_begun(place)
     place.write(ROOT, sealed(root, place))
     place.remove([UNFINISHED])
-
-
-def _clear(place: Place, overwrite: bool) -> None:
-    """Make sure that nothing lies here; the root goes first, so that no reader meets the rest alone."""
-    if isinstance(place.name, Path) and not place.name.parent.is_dir():
-        raise FileProblem(place.name.parent, found="no such folder", remedy="Create it first.")
-    there = place.sizes()
-    is_store = not there or ROOT in there or UNFINISHED in there
-    if not is_store:
-        raise FileProblem(place.name, found="other files", expected="a Zarr store or nothing")
-    if there and not overwrite:
-        raise FileProblem(
-            place.name,
-            found="an earlier store",
-            expected="a free place",
-            remedy="Choose another one, or pass overwrite=True to replace it.",
-        )
-    if ROOT in there:
-        place.remove([ROOT])
-        place.write(UNFINISHED, b"{}")  # so that it is still known as a store if we are killed here
-    place.remove(key for key in there if key != UNFINISHED)
 
 
 def _note(place: Place) -> dict[str, Any] | None:
