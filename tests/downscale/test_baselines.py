@@ -96,7 +96,7 @@ def test_origin_tells_observed_cells_filled_ones_and_gaps_apart(
     is_seen = nearest(world.coarse["soil_moisture"], grid_of(product)).notnull().values
     assert has_value[is_seen].all()
     expected = np.where(is_seen, ORIGIN.code("downscaled"), ORIGIN.code("filled"))
-    assert np.array_equal(origin, np.where(has_value, expected, ORIGIN.code("missing")))
+    assert np.array_equal(origin, np.where(has_value, expected, ORIGIN.code("masked")))
     if baseline is BASELINES[1]:
         assert (has_value & ~is_seen).any(), "smooth reaches into gaps"
     else:
@@ -115,7 +115,7 @@ def test_there_is_no_value_where_a_predictor_has_none(
     assert is_gap[:, 3, 4].all()
     assert bool(is_gap[2, 10, 11])
     assert int(is_gap.sum()) == 7
-    assert (product["origin"].values[is_gap] == ORIGIN.code("missing")).all()
+    assert (product["origin"].values[is_gap] == ORIGIN.code("masked")).all()
 
 
 def test_a_fine_cube_without_predictors_has_no_mask(world: vadose.synthetic.World) -> None:
@@ -211,7 +211,7 @@ def test_cubes_without_the_target_are_refused(world: vadose.synthetic.World) -> 
 def test_another_target_is_downscaled_in_its_own_name(world: vadose.synthetic.World) -> None:
     baseline = Interpolation(smooth, target="root_zone_soil_moisture")
     product = baseline.fit(world.coarse_truth).predict(world.predictors, world.coarse_truth)
-    assert set(product) == {"root_zone_soil_moisture", "origin"}
+    assert set(product) == {"root_zone_soil_moisture", "origin", "flags"}
     assert product["root_zone_soil_moisture"].attrs["depth_to"] == 1.0
 
 

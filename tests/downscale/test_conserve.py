@@ -198,7 +198,7 @@ def test_closed_keeps_the_interface(world: vadose.synthetic.World) -> None:
     product = closed.predict(world.predictors, world.coarse_truth)
     raw = inner.predict(world.predictors, world.coarse_truth)
     assert check_cube(product) is product
-    assert set(product) == {"soil_moisture", "origin", "closure_residual"}
+    assert set(product) == {"soil_moisture", "origin", "flags", "closure_residual"}
     assert product["soil_moisture"].attrs == raw["soil_moisture"].attrs
     assert product["soil_moisture"].attrs["depth_to"] == 0.05
     left = residual(product["soil_moisture"], world.coarse_truth["soil_moisture"])
@@ -291,7 +291,7 @@ def test_closed_leaves_gaps_and_fills(world: vadose.synthetic.World) -> None:
     product = Closed(Interpolation(smooth)).predict(world.predictors, world.coarse)
     field, origin = product["soil_moisture"], product["origin"]
     is_known = nearest(world.coarse["soil_moisture"], grid_of(product)).notnull()
-    assert (origin.values[field.isnull()] == ORIGIN.code("missing")).all()
+    assert (origin.values[field.isnull()] == ORIGIN.code("masked")).all()
     assert (origin.values[field.notnull() & is_known] == ORIGIN.code("downscaled")).all()
     assert (origin.values[field.notnull() & ~is_known] == ORIGIN.code("filled")).all()
     assert product["closure_residual"].where(~is_known).isnull().all()

@@ -11,7 +11,7 @@ import xarray as xr
 import vadose.synthetic
 from vadose.cubes.exponential_filter import exponential_filter
 from vadose.cubes.regrid import smooth
-from vadose.downscale.base import as_cube, origin_of
+from vadose.downscale.base import as_cube
 from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Closed
 from vadose.downscale.root_zone import ROOT_ZONE, SoilWaterIndex
@@ -33,7 +33,8 @@ class Oracle:
         return self
 
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
-        return as_cube(self.truth, self.target, origin_of(self.truth, self.truth))
+        origin = xr.where(self.truth.isnull(), ORIGIN.code("missing"), ORIGIN.code("downscaled"))
+        return as_cube(self.truth, self.target, origin)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_finds_the_numbers_that_made_the_root_zone(world):
 def test_product_is_a_cube_of_the_root_zone(world, fitted):
     product = fitted.predict(world.predictors, world.coarse_truth)
     assert check_cube(product) is product
-    assert set(product) == {ROOT_ZONE, "origin"}
+    assert set(product) == {ROOT_ZONE, "origin", "flags"}
     assert product[ROOT_ZONE].attrs["depth_to"] == 1.0
     assert product[ROOT_ZONE].attrs["long_name"] == "root-zone soil moisture"
     assert (product["origin"] == ORIGIN.code("downscaled")).all()

@@ -90,7 +90,7 @@ def test_a_recipe_of_files_that_are_not_there_leaves_a_run_to_take_up(
     assert "Traceback" not in output.err
     assert "Error: " in output.err
     assert "no/*.nc4" in output.err.replace("\n", "")
-    assert everything(tmp_path / "out") == ["recipe.yaml", "state.json"]
+    assert everything(tmp_path / "out") == [".vadose.lock", "recipe.yaml", "state.json"]
 
 
 # --- folders ---

@@ -159,14 +159,6 @@ def _layer(values: xr.DataArray) -> dict[str, object]:
     return {key: values.attrs[key] for key in keep if key in values.attrs}
 
 
-def origin_of(values: xr.DataArray, coarse_on_fine: xr.DataArray) -> xr.DataArray:
-    """Say where each value comes from: downscaled under an observed coarse cell, else filled."""
-    missing, filled = ORIGIN.code("missing"), ORIGIN.code("filled")
-    code = xr.full_like(values, ORIGIN.code("downscaled"), dtype="u1")
-    code = code.where(coarse_on_fine.notnull(), filled)
-    return code.where(values.notnull(), missing).transpose(*values.dims)
-
-
 def is_predictable(fine: xr.Dataset, predictors: list[str]) -> xr.DataArray:
     """Tell where all predictors have a value.
 

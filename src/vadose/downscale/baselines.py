@@ -11,7 +11,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import is_global, nearest, smooth
-from vadose.downscale.base import Reach, align, as_cube, is_predictable, origin_of
+from vadose.downscale.base import Reach, align, as_cube, is_predictable
+from vadose.downscale.provenance import flags_of_predictors, settled
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import grid_of, placed
 from vadose.schema import GRID_MAPPING, check_cube
@@ -57,7 +58,7 @@ class Interpolation:
         fine, grid = align(fine, coarse, self.target)
         mask = is_predictable(fine, [str(name) for name in fine.data_vars])
         values = self.rule(coarse[self.target], grid).where(mask)
-        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+        return _product(values, fine, coarse[self.target], grid)
 
 
 class ClimatologicalPattern:
@@ -103,7 +104,18 @@ class ClimatologicalPattern:
         values = (smooth(mean, grid) + anomaly).where(mask)
         values = values.transpose(*coarse[self.target].dims).clip(min=0.0)
         values.attrs = dict(coarse[self.target].attrs)
-        return as_cube(values, self.target, origin_of(values, nearest(coarse[self.target], grid)))
+        return _product(values, fine, coarse[self.target], grid)
+
+
+def _product(
+    values: xr.DataArray, fine: xr.Dataset, coarse: xr.DataArray, grid: GeoBox
+) -> xr.Dataset:
+    """Put values together with where they come from and what is missing beneath them."""
+    target, cover = str(coarse.name), placed(grid_of(coarse), grid)[1]
+    static = [str(name) for name, array in fine.data_vars.items() if "time" not in array.dims]
+    flags = flags_of_predictors(fine.compute(), static, values.shape)
+    flags, codes = settled(flags, values.values, coarse.isel(cover).isnull().values)
+    return as_cube(values, target, values.copy(data=codes), values.copy(data=flags))
 
 
 def _window(mean: xr.DataArray, coarse: xr.Dataset) -> xr.DataArray:

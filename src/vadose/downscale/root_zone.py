@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
 import xarray as xr
 
 from vadose.cubes.exponential_filter import CANDIDATES, exponential_filter, fit_time_constant
-from vadose.downscale.base import Downscaler, as_cube
+from vadose.downscale.base import Downscaler, Reach, as_cube
 from vadose.errors import ModelProblem
 from vadose.schema import ORIGIN, VARIABLES, check_cube
 
@@ -95,6 +96,10 @@ class SoilWaterIndex:
         }
         return self
 
+    def reach(self, factor: int) -> Reach:
+        """Look at the whole record: the root zone remembers."""
+        return replace(self.inner.reach(factor), steps=None)
+
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Predict the fine surface, filter it and rescale it, kept to the valid range.
 
@@ -106,8 +111,8 @@ class SoilWaterIndex:
         Returns
         -------
         xarray.Dataset
-            ``root_zone_soil_moisture`` (NaN before the first value of the surface) and ``origin``: that
-            of the surface, and filled where only the past is known.
+            ``root_zone_soil_moisture`` (NaN before the first value of the surface), ``origin``: that of the
+            surface, and filled where only the past is known, and the ``flags`` of the surface.
 
         Raises
         ------
@@ -125,4 +130,5 @@ class SoilWaterIndex:
         values = values.clip(*VARIABLES[ROOT_ZONE].valid_range)
         values.attrs = dict(self.layer_)
         origin = product["origin"].where(surface.notnull(), ORIGIN.code("filled"))
-        return as_cube(values, ROOT_ZONE, origin.where(values.notnull(), ORIGIN.code("missing")))
+        origin = origin.where(values.notnull(), ORIGIN.code("missing"))
+        return as_cube(values, ROOT_ZONE, origin, product.get("flags"))

@@ -162,7 +162,14 @@ def make_all(folder: RunFolder, how: How, planned: list[Planned], progress: Prog
     if how.out is None:
         with progress("Writing netCDF"):
             product = open_cube(places.product)
-            write_months(product, folder.path, "product", overwrite=True, packed=recipe.packed)
+            write_months(
+                product,
+                folder.path,
+                "product",
+                overwrite=True,
+                packed=recipe.packed,
+                key=product.attrs["history"],
+            )
 
 
 def _is_bounded(method: Method | None) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from vadose.config import parse_recipe
@@ -87,10 +88,11 @@ class Finished:
 
 @dataclass
 class Clock:
-    """Add up seconds and bytes of reading."""
+    """Add up seconds and bytes of reading, and note whether anything lacked values."""
 
     seconds: float = 0.0
     bytes: int = 0
+    has_gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Opened:
             if clock is not None:
                 clock.seconds += time.perf_counter() - started
                 clock.bytes += part.nbytes
+                clock.has_gaps |= any(map(_may_lack, part.data_vars.values()))
             return part
 
         return read
@@ -195,10 +198,18 @@ def packed(folder: Path) -> bytes:
 
 
 def work(one: Pass, model: Model | None, tile: Tile) -> Finished:
-    """Read, predict and write one tile."""
+    """Read, predict and write one tile.
+
+    Raises
+    ------
+    VadoseError
+        What kept it from being made, such as an input that is not there any more.
+    """
     started = time.perf_counter()
     clock = Clock()
     product = opened(one, model).predict(one.tiling, tile, clock)
+    if clock.has_gaps or any(map(_may_lack, product.data_vars.values())):
+        check_inputs(one)
     predicted = time.perf_counter()
     sums = write_tile(one.place, product, one.tiling.inside(tile))
     seconds = {
@@ -208,6 +219,33 @@ def work(one: Pass, model: Model | None, tile: Tile) -> Finished:
     }
     rounded = {name: round(value, 4) for name, value in seconds.items()}
     return Finished(sums, rounded, {"read": clock.bytes, "write": _stored(one.place, sums)})
+
+
+def check_inputs(one: Pass) -> None:
+    """Make sure that a pass still has whole stores to read from.
+
+    They were whole when they were opened. A chunk that has gone since reads as a gap, without an error;
+    so whoever has read a gap looks again before it is written anywhere.
+
+    Raises
+    ------
+    FileProblem
+        When one is missing or not complete.
+    """
+    recipe = parse_recipe(one.recipe)
+    read = [recipe.publish] if one.name == PRODUCT else list(recipe.methods[one.name].of)
+    places = [f"{one.cubes}/{name}.zarr" for name in ("fine", "coarse")]
+    places += [f"{one.stores}/{name}.zarr" for name in read]
+    for place in [*places, one.correction] if one.correction else places:
+        open_windows(place)
+
+
+def _may_lack(array: xr.DataArray) -> bool:
+    """Tell whether there are gaps, or one code everywhere, as in place of a chunk that is not there."""
+    values = array.values
+    if values.dtype.kind == "f":
+        return bool(np.isnan(values).any())
+    return bool(values.size and (values == values.flat[0]).all())
 
 
 def _stored(place: str, sums: Mapping[str, str]) -> int:
