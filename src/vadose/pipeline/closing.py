@@ -20,7 +20,7 @@ import vadose
 from vadose.downscale.base import Reach
 from vadose.downscale.tiles import Tile
 from vadose.grids import coordinates
-from vadose.pipeline.passes import Opened, Pass, opened
+from vadose.pipeline.passes import Opened, Pass, check_inputs, opened
 from vadose.pipeline.workers import Workers
 from vadose.schema import variable
 from vadose.store import (
@@ -40,7 +40,9 @@ def balance(one: Pass, model: None, tile: Tile) -> xr.Dataset:
     """Sum up what closure has to know of a tile; what a worker does."""
     ready = opened(one, model)
     fine, coarse = ready.around(one.tiling, tile, Reach(coarse=1))
-    return ready.downscaler.balance(fine, coarse)  # type: ignore[attr-defined,no-any-return]
+    sums: xr.Dataset = ready.downscaler.balance(fine, coarse)  # type: ignore[attr-defined]
+    check_inputs(one)  # a chunk that has gone would count as a gap
+    return sums
 
 
 def make_correction(one: Pass, workers: Workers, ledgers: Path, step: Callable[..., None]) -> Pass:

@@ -207,8 +207,11 @@ def work(one: Pass, model: Model | None, tile: Tile) -> Finished:
     """
     started = time.perf_counter()
     clock = Clock()
-    product = opened(one, model).predict(one.tiling, tile, clock)
-    if clock.has_gaps or any(map(_may_lack, product.data_vars.values())):
+    ready = opened(one, model)
+    product = ready.predict(one.tiling, tile, clock)
+    # what reads a prediction from the disk reads no predictors, and has its gaps from there
+    seen = () if ready.fine.data_vars else product.data_vars.values()
+    if clock.has_gaps or any(map(_may_lack, seen)):
         check_inputs(one)
     predicted = time.perf_counter()
     sums = write_tile(one.place, product, one.tiling.inside(tile))
