@@ -92,11 +92,10 @@ class Waves:
     def on(self, grid: GeoBox, days: np.ndarray) -> np.ndarray:
         """Give the mean over each cell of a grid, ``(time, y, x)``."""
         size, along_y, along_x, phase, frequency = self.drawn
-        place = coordinates(grid)
-        half = abs(grid.affine.a) / 2
+        rows, columns, half = _metres(grid)
         size = size * np.sinc(along_y * half / np.pi) * np.sinc(along_x * half / np.pi)
-        y = along_y * place["y"].values[:, None] + phase
-        x = np.outer(along_x, place["x"].values)
+        y = along_y * rows[:, None] + phase
+        x = np.outer(along_x, columns)
         right = np.concatenate([np.cos(x), np.sin(x)]).astype("f4")
         field = np.empty((len(days), *grid.shape), dtype="f4")
         for step, day in enumerate(days):
@@ -106,6 +105,18 @@ class Waves:
                 @ right
             )
         return field
+
+
+def _metres(grid: GeoBox) -> tuple[np.ndarray, np.ndarray, float]:
+    """Give where rows and columns lie on the equal-area grid, and half of a cell's side, in m."""
+    place = coordinates(grid)
+    rows, columns, half = place["y"].values, place["x"].values, abs(grid.affine.a) / 2
+    if grid.crs is not None and grid.crs.geographic:  # cylindrical: x is of the longitude alone
+        from pyproj import Transformer
+
+        move = Transformer.from_crs("EPSG:4326", "EPSG:6933", always_xy=True).transform
+        return move(0 * rows, rows)[1], move(columns, 0 * columns)[0], half * 111e3
+    return rows, columns, half
 
 
 def predictors_on(grid: GeoBox, days: np.ndarray, seed: int | None) -> dict[str, np.ndarray]:
@@ -292,6 +303,8 @@ class Took:
         the stage was over, with the product's netCDF files.
     work
         Seconds of all tiles of a store by kind of work, as its ledger has them, added up over threads.
+    export
+        Seconds of writing the product's netCDF files, part of the last store's.
     bytes
         Read and written by the process as the system counts them, the libraries' own files included.
     """
@@ -301,6 +314,7 @@ class Took:
     stage: float
     stores: dict[str, float]
     work: dict[str, dict[str, float]]
+    export: float
     bytes: dict[str, int]
 
     @property
@@ -324,6 +338,23 @@ print(json.dumps([code, peak, seconds, moved]))
 
 def downscale(folder: Path, max_mem: str, *more: str) -> Took:
     """Downscale a run in a process of its own."""
+    peak, seconds, moved = watched(folder, max_mem, *more)
+    names = [*RunFolder(folder).recipe.methods, "product"]
+    began = [_when(folder / f"predictions/{name}.tiles.json") for name in names]
+    began.append(_when(folder / "state.json"))
+    return Took(
+        peak=peak,
+        command=seconds,
+        stage=RunFolder(folder).state["stages"]["downscale"],
+        stores={name: began[place + 1] - began[place] for place, name in enumerate(names)},
+        work={name: _work(folder / f"predictions/{name}.ledger.jsonl") for name in names},
+        export=began[-1] - _when(folder / "product.zarr/zarr.json"),
+        bytes=moved,
+    )
+
+
+def watched(folder: Path, max_mem: str, *more: str) -> tuple[float, float, dict[str, int]]:
+    """Run ``vadose downscale``; give its peak in MB, its seconds, and the bytes it read and wrote."""
     words = ["downscale", str(folder), "--max-mem", max_mem, *more]
     done = subprocess.run(
         [sys.executable, "-c", _WATCH, *words], capture_output=True, text=True, check=True
@@ -331,17 +362,11 @@ def downscale(folder: Path, max_mem: str, *more: str) -> Took:
     code, peak, seconds, moved = json.loads(done.stdout.splitlines()[-1])
     if code:
         sys.exit(f"vadose downscale failed with exit code {code}:\n{done.stderr}")
-    names = [*RunFolder(folder).recipe.methods, "product"]
-    began = [(folder / f"predictions/{name}.tiles.json").stat().st_mtime for name in names]
-    began.append((folder / "state.json").stat().st_mtime)
-    return Took(
-        peak=peak,
-        command=seconds,
-        stage=RunFolder(folder).state["stages"]["downscale"],
-        stores={name: began[place + 1] - began[place] for place, name in enumerate(names)},
-        work={name: _work(folder / f"predictions/{name}.ledger.jsonl") for name in names},
-        bytes=moved,
-    )
+    return peak, seconds, moved
+
+
+def _when(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _work(ledger: Path) -> dict[str, float]:
