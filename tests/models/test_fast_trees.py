@@ -1,4 +1,4 @@
-"""The fast path gives the bits of the plain walk, whatever the order, the blocks and the threads."""
+"""The fast path gives the bits of the plain walk, whatever the order, the pieces and the threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 
 from vadose.errors import ModelProblem
 from vadose.models import fast_trees
-from vadose.models.fast_trees import order_keys, pack, round_down
+from vadose.models.fast_trees import pack, round_down
 from vadose.models.trees import Trees, from_boostings, from_forest
 
 pytest.importorskip("numba")
@@ -142,28 +142,53 @@ def test_boosting_too() -> None:
     assert np.array_equal(fast(trees, X), plainly(trees, X))
 
 
-def test_order_blocks_and_workers_change_no_bit(
+def test_order_pieces_and_workers_change_no_bit(
     trees: Trees, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, _ = forest_table(5003, seed=2)
     expected = plainly(trees, X)
     shuffled = np.random.default_rng(0).permutation(len(X))
-    for block in (17, 512, 65536):
-        monkeypatch.setattr(fast_trees, "BLOCK", block)
-        monkeypatch.setattr(fast_trees, "SMALLEST_BLOCK", min(block, 300))
+    for piece, batch in ((17, 1000), (512, 5003), (65536, 2000), (65536, 1 << 21)):
+        monkeypatch.setattr(fast_trees, "BATCH", batch)
+        monkeypatch.setattr(fast_trees, "PIECE", piece)
+        monkeypatch.setattr(fast_trees, "SMALLEST_PIECE", min(piece, 300))
         for workers in (1, 3):
             assert np.array_equal(fast(trees, X, workers=workers), expected)
             assert np.array_equal(fast(trees, X[shuffled], workers=workers), expected[shuffled])
     assert np.array_equal(fast(trees, X[77:78]), expected[77:78])
 
 
-@pytest.mark.parametrize("most", [0, 1, 10, 1000])
-def test_pruning_changes_no_bit(most: int, trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trees that keep more nodes than allowed are walked whole."""
-    monkeypatch.setattr(fast_trees, "NODES_PER_ROW", most)
-    X, _ = forest_table(40, seed=3)
-    X[:, 3:] = X[0, 3:]
-    assert np.array_equal(fast(trees, X), plainly(trees, X))
+def test_as_many_leaves_as_numbers_of_16_bits() -> None:
+    """Every row of the largest piece has a leaf of its own."""
+    rows = fast_trees.PIECE
+    leaves, inner = np.arange(rows), np.arange(rows - 1)
+    thresholds, left, right = np.full(rows - 1, np.inf), np.zeros(rows - 1), np.zeros(rows - 1)
+    first, last = np.zeros(rows - 1, "i8"), np.full(rows - 1, rows)
+    for node in inner:  # node i has the children 2i + 1 and 2i + 2, as in a heap
+        middle = (first[node] + last[node]) // 2
+        thresholds[node] = middle - 0.5
+        left[node], right[node] = 2 * node + 1, 2 * node + 2
+        for child, (begin, end) in (
+            (2 * node + 1, (first[node], middle)),
+            (2 * node + 2, (middle, last[node])),
+        ):
+            if child < rows - 1:
+                first[child], last[child] = begin, end
+    own = np.arange(rows - 1, 2 * rows - 1)
+    trees = Trees(
+        feature=np.zeros(2 * rows - 1, "i4"),
+        threshold=np.concatenate([thresholds, np.full(rows, np.inf)]),
+        left=np.concatenate([left, own]).astype("i4"),
+        right=np.concatenate([right, own]).astype("i4"),
+        value=np.concatenate([np.zeros(rows - 1), leaves.astype("f8")]),
+        roots=np.zeros(1, "i4"),
+        depths=np.array([16], "i4"),
+        offset=0.0,
+        scale=1.0,
+        features=1,
+    )
+    X = np.random.default_rng(0).permutation(rows)[:, None].astype("f4")
+    assert np.array_equal(fast(trees, X), X[:, 0])
 
 
 def test_the_public_way_takes_it_for_many_rows_only(
@@ -228,12 +253,12 @@ def test_what_does_not_fit_is_left_to_the_plain_walk(
     trees: Trees, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fast_trees, "WORTHWHILE", 0)
-    wide = replace(trees, features=257)
+    wide = replace(trees, features=1025)
     X, _ = forest_table(2000, seed=6)
-    X = np.pad(X, ((0, 0), (0, 252)))
+    X = np.pad(X, ((0, 0), (0, 1020)))
     assert pack(wide) is None
     assert np.array_equal(wide.predict(X), plainly(wide, X))
-    assert np.array_equal(fast(replace(trees, features=256), X[:, :256]), plainly(wide, X))
+    assert np.array_equal(fast(replace(trees, features=1024), X[:, :1024]), plainly(wide, X))
     rungs = 40  # both branches lead to the same next node: 2**40 paths, were they unfolded
     ladder = replace(
         grow(np.random.default_rng(0), 1, features=1, depth=0),
@@ -258,5 +283,3 @@ def test_thresholds_are_rounded_so_that_decisions_stay() -> None:
     expected = values[:, None] <= thresholds
     rounded = round_down(thresholds)
     assert np.array_equal(values[:, None] <= rounded, expected)
-    keys = order_keys(values)[:, None] <= order_keys(rounded)
-    assert np.array_equal(keys, expected)

@@ -1,10 +1,9 @@
 """The inner loops of `fast_trees`, compiled by numba: imported only where numba is installed.
 
-A node is one 64-bit word: the key of its threshold (32 bits), whether it is a leaf (1), the number of its
-left child within its tree (20), and eight times its feature (11). The right child follows the left one, so
-that a step is ``child + (key of the row > key of the threshold)``, without a branch; a leaf leads to itself
-and its threshold is above all keys. Eight rows walk at once: while the words of one are on their way from
-memory, the others go on.
+A node is one 64-bit word: its threshold in single precision (32 bits), the number of its left child within
+its tree (20), whether the left and the right child are leaves (2), and its feature (10). The right child
+follows the left one, and both lie on one line of the cache. The word of a leaf is its value. A tree begins
+with a node, even if it is but a leaf.
 
 The machine code is kept in ``__pycache__``; to compile it takes some seconds, once per machine.
 """
@@ -16,209 +15,223 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-#: Rows that walk at once.
-LANES = 8
-#: Width of the fields of a word: eight times a feature, and the number of a node within its tree.
-FEATURE_BITS, CHILD_BITS = 11, 20
-#: What the word of a leaf is never below.
-_LEAF = np.uint64(1 << (FEATURE_BITS + CHILD_BITS))
-_SHIFT = np.uint64(FEATURE_BITS)
+from vadose.models.fast_lanes import (
+    LANES,
+    above,
+    as_double,
+    as_float,
+    as_word,
+    fetch,
+    put,
+    unforeseen,
+)
+
+#: Width of the fields of a word: a feature, and the number of a node within its tree.
+FEATURE_BITS, CHILD_BITS = 10, 20
 _FEATURE = np.uint64((1 << FEATURE_BITS) - 1)
-_CHILD = np.uint64((1 << CHILD_BITS) - 1)
-_KEEP = np.uint64(~(((1 << CHILD_BITS) - 1) << FEATURE_BITS) & (2**64 - 1))
-_KEY = np.uint64(32)
-_EIGHT = np.uint64(3)
-_ONE = np.uint64(1)
-_HIGHEST = np.uint64(0xFFFFFFFF)
+_RIGHT_IS_LEAF = np.uint64(FEATURE_BITS)
+_LEFT_IS_LEAF = np.uint64(FEATURE_BITS + 1)
+_CHILD = np.uint64(FEATURE_BITS + 2)
+_THRESHOLD = np.uint64(32)
+_CHILD_MASK = np.uint64((1 << CHILD_BITS) - 1)
+_ABOVE_ALL = np.uint64(0x7F800000)  # the bits of infinity
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_ALL = np.uint64(2**64 - 1)
+_LANES = np.uint64(LANES)
 
 
 @njit(cache=True, nogil=True)
 def pack_tree(
     feature: Any,
-    key: Any,
+    threshold: Any,
     left: Any,
     right: Any,
     value: Any,
     root: int,
     depth: int,
     nodes: Any,
-    values: Any,
 ) -> int:
-    """Write one tree, cut at `depth`, to the start of `nodes` and `values`; give its size, −1 for no room."""
+    """Write one tree, cut at `depth`, to the start of `nodes`; give its size, −1 for no room.
+
+    `threshold` holds the bits of numbers of single precision. A tree needs a word more than it has nodes, and no less
+    than four.
+    """
     room = min(len(nodes), 1 << CHILD_BITS)
-    size = 2 * depth + 4
+    if room < 4:
+        return -1
+    size = depth + 2
     source, target, level = (
         np.empty(size, np.int64),
         np.empty(size, np.int64),
         np.empty(size, np.int64),
     )
-    if room < 1:
-        return -1
-    used, top = 1, 1
+    used, top = 4, 1
     source[0], target[0], level[0] = root, 0, 0
+    nodes[1] = 0
+    if left[root] == root or depth == 0:
+        nodes[0] = (
+            (_ABOVE_ALL << _THRESHOLD)
+            | (np.uint64(2) << _CHILD)
+            | (_ONE << _LEFT_IS_LEAF)
+            | (_ONE << _RIGHT_IS_LEAF)
+        )
+        nodes[2] = nodes[3] = as_word(value[root])
+        return used
+    used = 2
     while top > 0:
         top -= 1
-        node, place, deep = source[top], target[top], level[top]
-        if left[node] == node or deep == depth:
-            nodes[place] = (_HIGHEST << _KEY) | _LEAF | (np.uint64(place) << _SHIFT)
-            values[place] = value[node]
-            continue
+        node, place, deep = source[top], target[top], level[top] + 1
         if used + 2 > room:
             return -1
-        nodes[place] = (
-            (np.uint64(key[node]) << _KEY)
-            | (np.uint64(used) << _SHIFT)
-            | (np.uint64(feature[node]) << _EIGHT)
+        word = (
+            (np.uint64(threshold[node]) << _THRESHOLD)
+            | (np.uint64(used) << _CHILD)
+            | np.uint64(feature[node])
         )
-        source[top], target[top], level[top] = right[node], used + 1, deep + 1
-        source[top + 1], target[top + 1], level[top + 1] = left[node], used, deep + 1
-        top += 2
+        one, other = left[node], right[node]
+        if left[other] == other or deep == depth:
+            word |= _ONE << _RIGHT_IS_LEAF
+            nodes[used + 1] = as_word(value[other])
+        else:
+            source[top], target[top], level[top] = other, used + 1, deep
+            top += 1
+        if left[one] == one or deep == depth:
+            word |= _ONE << _LEFT_IS_LEAF
+            nodes[used] = as_word(value[one])
+        else:
+            source[top], target[top], level[top] = one, used, deep
+            top += 1
+        nodes[place] = word
         used += 2
     return used
 
 
 @njit(cache=True, nogil=True)
-def find_leaves(nodes: Any, keys: Any, leaves: Any) -> None:
-    """Find the leaf of each row in one tree."""
-    for row in range(len(keys)):
-        node = np.uint64(0)
-        word = nodes[node]
-        while not (word & _LEAF):
-            is_right = keys[row, (word & _FEATURE) >> _EIGHT] > (word >> _KEY)
-            node = ((word >> _SHIFT) & _CHILD) + np.uint64(is_right)
-            word = nodes[node]
-        leaves[row] = node
+def pack_guide(nodes: Any, levels: int, guide: Any) -> None:
+    """Write the first levels of a tree such that the children of node 1 are 2 and 3, and so on.
 
-
-@njit(cache=True, nogil=True)
-def arrange(keys: Any, order: Any, packets: Any, low: Any, high: Any) -> None:
-    """Put the chosen rows into packets, the last one repeated, and widen `low` and `high` to their ranges."""
-    for place in range(len(packets) * LANES):
-        row = order[min(place, len(order) - 1)]
-        packet, lane = place // LANES, place % LANES
-        for feature in range(keys.shape[1]):
-            key = keys[row, feature]
-            packets[packet, feature * LANES + lane] = key
-            low[feature] = min(low[feature], key)
-            high[feature] = max(high[feature], key)
-
-
-@njit(cache=True, nogil=True)
-def _prune(
-    nodes: Any, values: Any, low: Any, high: Any, kept: Any, kept_values: Any, most: int, stack: Any
-) -> int:
-    """Copy what of a tree rows between `low` and `high` can reach; give its size, −1 above `most`."""
-    used, top = _ONE, 1
-    stack[0, 0], stack[0, 1] = 0, 0
-    while top > 0:
-        top -= 1
-        node, place = stack[top, 0], stack[top, 1]
-        word = nodes[node]
-        while not (word & _LEAF):
-            key, feature = word >> _KEY, (word & _FEATURE) >> _EIGHT
-            if high[feature] <= key:
-                node = (word >> _SHIFT) & _CHILD
-            elif low[feature] > key:
-                node = ((word >> _SHIFT) & _CHILD) + _ONE
-            else:
-                break
-            word = nodes[node]
-        if word & _LEAF:
-            kept[place] = (word & _KEEP) | (place << _SHIFT)
-            kept_values[place] = values[node]
+    Below a leaf all turn left.
+    """
+    places = np.full(1 << levels, -1)
+    places[1] = 0
+    guide[:] = _ABOVE_ALL << _THRESHOLD
+    for node in range(1, 1 << levels):
+        if places[node] < 0:
             continue
-        if used + _ONE >= np.uint64(most):
-            return -1
-        kept[place] = (word & _KEEP) | (used << _SHIFT)
-        child = (word >> _SHIFT) & _CHILD
-        stack[top, 0], stack[top, 1] = child + _ONE, used + _ONE
-        stack[top + 1, 0], stack[top + 1, 1] = child, used
-        top += 2
-        used += _ONE + _ONE
-    return int(used)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _next(word: Any, key: Any) -> Any:
-    return ((word >> _SHIFT) & _CHILD) + np.uint64(key > (word >> _KEY))
+        word = nodes[places[node]]
+        guide[node] = (word >> _THRESHOLD << _THRESHOLD) | (word & _FEATURE)
+        child = np.int64((word >> _CHILD) & _CHILD_MASK)
+        if 2 * node < 1 << levels:
+            places[2 * node] = -1 if (word >> _LEFT_IS_LEAF) & _ONE else child
+            places[2 * node + 1] = -1 if (word >> _RIGHT_IS_LEAF) & _ONE else child + 1
 
 
 @njit(cache=True, nogil=True)
-def _walk(nodes: Any, values: Any, packets: Any, total: Any) -> None:
-    """Add each row's leaf of one tree to `total`; dims of `packets` ``(packet, feature x lane)``."""
-    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    five, six, seven = np.uint64(5), np.uint64(6), np.uint64(7)
-    for packet in range(len(packets)):
-        keys = packets[packet]
-        a = b = c = d = e = f = g = h = np.uint64(0)
-        while True:
-            is_leaf = _LEAF
-            at = nodes[a]
-            a = _next(at, keys[at & _FEATURE])
-            is_leaf &= at
-            at = nodes[b]
-            b = _next(at, keys[(at & _FEATURE) + one])
-            is_leaf &= at
-            at = nodes[c]
-            c = _next(at, keys[(at & _FEATURE) + two])
-            is_leaf &= at
-            at = nodes[d]
-            d = _next(at, keys[(at & _FEATURE) + three])
-            is_leaf &= at
-            at = nodes[e]
-            e = _next(at, keys[(at & _FEATURE) + four])
-            is_leaf &= at
-            at = nodes[f]
-            f = _next(at, keys[(at & _FEATURE) + five])
-            is_leaf &= at
-            at = nodes[g]
-            g = _next(at, keys[(at & _FEATURE) + six])
-            is_leaf &= at
-            at = nodes[h]
-            h = _next(at, keys[(at & _FEATURE) + seven])
-            is_leaf &= at
-            if is_leaf:
-                break
-        sums = total[packet]
-        sums[0] += values[a]
-        sums[1] += values[b]
-        sums[2] += values[c]
-        sums[3] += values[d]
-        sums[4] += values[e]
-        sums[5] += values[f]
-        sums[6] += values[g]
-        sums[7] += values[h]
+def follow(guides: Any, levels: int, table: Any, turns: Any) -> None:
+    """Note, bit by bit, where each row turns right in the first levels of four trees, all at once."""
+    one, two, three, four = guides[0], guides[1], guides[2], guides[3]
+    shift = np.uint64(levels)
+    begin = _ONE << shift
+    for row in range(np.uint64(len(table))):
+        numbers = table[row]
+        a = b = c = d = _ONE
+        for _ in range(levels):
+            word = one[a]
+            a = (
+                a
+                + a
+                + np.uint64(numbers[word & _FEATURE] > as_float(np.uint32(word >> _THRESHOLD)))
+            )
+            word = two[b]
+            b = (
+                b
+                + b
+                + np.uint64(numbers[word & _FEATURE] > as_float(np.uint32(word >> _THRESHOLD)))
+            )
+            word = three[c]
+            c = (
+                c
+                + c
+                + np.uint64(numbers[word & _FEATURE] > as_float(np.uint32(word >> _THRESHOLD)))
+            )
+            word = four[d]
+            d = (
+                d
+                + d
+                + np.uint64(numbers[word & _FEATURE] > as_float(np.uint32(word >> _THRESHOLD)))
+            )
+        seen = ((a ^ begin) << shift) | (b ^ begin)
+        turns[row] = (((seen << shift) | (c ^ begin)) << shift) | (d ^ begin)
+
+
+@njit(cache=True, nogil=True)
+def arrange(table: Any, order: Any, lanes: Any) -> None:
+    """Put the rows in their order, the last one repeated, into `lanes`, dims ``(word, feature, lane)``."""
+    last = len(order) - 1
+    for word in range(len(lanes)):
+        for lane in range(LANES):
+            row = order[min(word * LANES + lane, last)]
+            for feature in range(table.shape[1]):
+                lanes[word, feature, lane] = table[row, feature]
 
 
 @njit(cache=True, nogil=True)
 def add_trees(
     nodes: Any,
-    values: Any,
     starts: Any,
-    packets: Any,
-    low: Any,
-    high: Any,
-    most: int,
     depth: int,
+    lanes: Any,
     total: Any,
 ) -> None:
-    """Add the leaves of all trees, in their order, to `total`, dims ``(packet, lane)``.
+    """Add the leaves of all trees, in their order, to `total`, dims ``(word x lane)``.
 
-    A tree is pruned to what lies between `low` and `high` unless more than `most` nodes are left. Where
-    that happened the next few trees are not tried, which are alike.
+    A list of items goes down a tree: the number of a word of rows, and a bit for each of its rows that is
+    here. At a node it is parted; a part that is empty goes no further.
     """
-    kept, kept_values = np.empty(most, np.uint64), np.empty(most, np.float64)
-    stack = np.empty((2 * depth + 4, 2), np.uint64)
-    rest, pause = 0, 1
+    count, numbers = len(lanes), lanes.ravel()
+    step = np.uint64(lanes.shape[1] * LANES)
+    room = count * (depth + 3)
+    masks, words = np.empty(room, np.uint64), np.empty(room, np.uint32)
+    stack = np.empty((depth + 3, 3), np.uint64)
+    leaf, found = np.empty(len(total), np.uint16), np.empty(len(total))
     for tree in range(len(starts) - 1):
-        own = slice(starts[tree], starts[tree + 1])
-        if rest > 0:
-            rest -= 1
-        elif _prune(nodes[own], values[own], low, high, kept, kept_values, most, stack) > 0:
-            pause = 1
-            _walk(kept, kept_values, packets, total)
-            continue
-        else:
-            rest = pause
-            pause = min(2 * pause, 32)
-        _walk(nodes[own], values[own], packets, total)
+        own = nodes[starts[tree] : starts[tree + 1]]
+        for item in range(count):
+            masks[item], words[item] = _ALL, item
+        stack[0, 0], stack[0, 1], stack[0, 2] = 0, 0, count
+        top, leaves = _ONE, _ZERO
+        while top > _ZERO:
+            top -= _ONE
+            node, begin, end = stack[top, 0] >> _ONE, stack[top, 1], stack[top, 2]
+            word = own[node]
+            if stack[top, 0] & _ONE:
+                item = begin
+                while item < end:
+                    put(leaf, np.uint64(words[item]) * _LANES, masks[item], np.uint16(leaves))
+                    item = unforeseen(item + _ONE)
+                found[leaves] = as_double(word)
+                leaves += _ONE
+                continue
+            child = (word >> _CHILD) & _CHILD_MASK
+            fetch(own, child)
+            base, threshold = (word & _FEATURE) * _LANES, as_float(np.uint32(word >> _THRESHOLD))
+            # those who go right stay at the beginning, those who go left are put to the end
+            right, left = begin, end
+            item = begin
+            while item < end:
+                mask, place = masks[item], words[item]
+                goes_right = above(numbers, base + np.uint64(place) * step, threshold) & mask
+                goes_left = mask ^ goes_right
+                masks[left], words[left] = goes_left, place
+                left += np.uint64(goes_left != _ZERO)
+                masks[right], words[right] = goes_right, place
+                right += np.uint64(goes_right != _ZERO)
+                item = unforeseen(item + _ONE)
+            stack[top, 0] = ((child + _ONE) << _ONE) | ((word >> _RIGHT_IS_LEAF) & _ONE)
+            stack[top, 1], stack[top, 2] = begin, right
+            top += np.uint64(right > begin)
+            stack[top, 0] = (child << _ONE) | ((word >> _LEFT_IS_LEAF) & _ONE)
+            stack[top, 1], stack[top, 2] = end, left
+            top += np.uint64(left > end)
+        for row in range(len(total)):
+            total[row] += found[leaf[row]]

@@ -1,24 +1,25 @@
 """Trees for many rows: the same bits as `Trees`, an order of magnitude sooner, where numba is installed.
 
-A tree spends its time on waiting for memory. Here a node is one word, eight rows walk at once, and rows
-that are alike walk one after the other: the table is put in the order of the leaves of the first tree, cut
-into blocks, and each tree is first pruned to what the ranges of a block's predictors leave open. Neighbouring
-pixels and successive days, which take the same branches, so share what is in the processor's cache.
+Neighbouring pixels and successive days take the same branches. So rows are first put in the order of the
+turns they take in the first levels of a few trees; alike rows then lie together, 64 to a word. Not a row goes
+down a tree but a list of words, with a bit for each row that is here: a node compares 64 numbers in a few
+instructions, and parts the list in two. Where all 64 rows go the same way, they go together to the end. The
+parts of a list lie one after the other, and the next node is on its way from memory meanwhile.
 
 A row goes left where its single precision value is not above the threshold; a threshold rounded toward minus
-infinity to single precision decides alike. Floats become integers of the same order. The leaves are added up
-in double precision in the order of the trees, whatever the order of the rows, the blocks and the threads.
+infinity to single precision decides alike. The leaves are added up in double precision in the order of the
+trees, whatever the order of the rows, the pieces and the threads.
 
 References
 ----------
-Asadi, Lin & de Vries (2014), IEEE Trans. Knowl. Data Eng. 26:2281 (several rows at once, without branches).
+Lucchese et al. (2015), QuickScorer, Proc. SIGIR, 73-82 (trees by masks: there of leaves, here of rows).
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
     from vadose.models.base import Column
     from vadose.models.trees import Trees
 
-#: Rows for which trees are pruned together, at most and, where threads share a table, at least.
-BLOCK, SMALLEST_BLOCK = 65536, 4096
-#: More nodes than this for each row of a block are not worth pruning for.
-NODES_PER_ROW = 2
+#: Rows that are put in order together.
+BATCH = 1 << 21
+#: Rows that go down the trees together, at most (their leaves have numbers of 16 bits) and, where threads
+#: share a table, at least; and the most numbers in these rows.
+PIECE, SMALLEST_PIECE, MOST_VALUES = 65536, 4096, 1 << 20
+#: Trees whose first levels put rows in order, and these levels.
+GUIDES, LEVELS = 4, 10
+#: Bytes of a line of the processor's cache.
+LINE = 64
 #: More features than this do not fit into a node.
-MOST_FEATURES = 256
+MOST_FEATURES = 1024
 #: Fewer rows times trees than this are predicted before numba is imported.
 WORTHWHILE = 1_000_000
-
-Keys = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +49,20 @@ class PackedTrees:
 
     Attributes
     ----------
-    nodes, values
-        One entry per node; values count at leaves only.
+    nodes
+        One word per node.
     starts
         Where each tree begins, and the end.
     depth
         Of the deepest tree.
+    guides
+        The first levels of some trees.
     """
 
     nodes: npt.NDArray[np.uint64]
-    values: npt.NDArray[np.float64]
     starts: npt.NDArray[np.int64]
     depth: int
+    guides: npt.NDArray[np.uint64]
 
     def add_up(self, table: npt.NDArray[np.float32], *, workers: int = 1) -> Column:
         """Give the sum of all trees' leaves for each row.
@@ -68,40 +74,53 @@ class PackedTrees:
         workers
             Threads; the result does not depend on it.
         """
-        from vadose.models import fast_kernels
-
-        rows = len(table)
-        keys = order_keys(table)
-        leaves = np.empty(rows, dtype=np.uint32)
-        fast_kernels.find_leaves(self.nodes[: self.starts[1]], keys, leaves)
-        order = np.argsort(leaves, kind="stable")
-        result = np.empty(rows)
-
-        def task(start: int) -> None:
-            chosen = order[start : start + size]
-            result[chosen] = self._add_block(keys, chosen)
-
-        size = int(np.clip(-(-rows // workers), SMALLEST_BLOCK, BLOCK))
-        starts = range(0, rows, size)
-        if workers == 1 or len(starts) < 2:
-            for start in starts:
-                task(start)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(task, starts))
+        result = np.empty(len(table))
+        with ThreadPoolExecutor(workers) as pool:
+            for start in range(0, len(table), BATCH):
+                part = slice(start, start + BATCH)
+                self._add_batch(
+                    table[part], result[part], workers, pool.map if workers > 1 else map
+                )
         return result
 
-    def _add_block(self, keys: Keys, order: npt.NDArray[np.int64]) -> Column:
-        from vadose.models.fast_kernels import LANES, add_trees, arrange
+    def _add_batch(
+        self, table: npt.NDArray[np.float32], result: Column, workers: int, run: Any
+    ) -> None:
+        from vadose.models.fast_kernels import follow
 
-        rows, features = len(order), keys.shape[1]
-        packets = np.empty((-(-rows // LANES), features * LANES), dtype=np.uint32)
-        low, high = keys[order[0]].copy(), keys[order[0]].copy()
-        arrange(keys, order, packets, low, high)
-        total = np.zeros((len(packets), LANES))
-        most = max(NODES_PER_ROW * rows, 1)
-        add_trees(self.nodes, self.values, self.starts, packets, low, high, most, self.depth, total)
-        return total.ravel()[:rows]
+        rows, features = table.shape
+        turns = np.empty(rows, dtype=np.uint64)
+        most = int(np.clip(MOST_VALUES // max(features, 1), SMALLEST_PIECE, PIECE))
+        size = max(-(-rows // (workers * -(-rows // (workers * most)))), SMALLEST_PIECE)
+        parts = [slice(start, start + size) for start in range(0, rows, size)]
+
+        def guide(part: slice) -> None:
+            follow(self.guides, LEVELS, table[part], turns[part])
+
+        def add(part: slice) -> None:
+            result[order[part]] = self._add_piece(table, order[part])
+
+        list(run(guide, parts))
+        order = np.argsort(turns)
+        list(run(add, parts))
+
+    def _add_piece(self, table: npt.NDArray[np.float32], order: npt.NDArray[np.int64]) -> Column:
+        from vadose.models.fast_kernels import add_trees, arrange
+        from vadose.models.fast_lanes import LANES
+
+        lanes = _on_a_line((-(-len(order) // LANES), table.shape[1], LANES), np.float32)
+        arrange(table, order, lanes)
+        total = np.zeros(len(lanes) * LANES)
+        add_trees(self.nodes, self.starts, self.depth, lanes, total)
+        return total[: len(order)]
+
+
+def _on_a_line(shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:
+    """Make room that begins where a line of the processor's cache does, so that no vector lies on two."""
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    room = np.empty(size + LINE, dtype=np.uint8)
+    first = -room.ctypes.data % LINE
+    return room[first : first + size].view(kind).reshape(shape)
 
 
 def is_worthwhile(trees: Trees, rows: int) -> bool:
@@ -113,39 +132,40 @@ def is_worthwhile(trees: Trees, rows: int) -> bool:
 def pack(trees: Trees) -> PackedTrees | None:
     """Pack trees; None where numba is absent, or where they do not fit.
 
-    They do not with more than 256 features, a million nodes in one tree, or branches that meet again, which
+    They do not with more than 1024 features, a million nodes in one tree, or branches that meet again, which
     no model of this package grows.
     """
     if trees.features > MOST_FEATURES:
         return None
     try:
-        from vadose.models.fast_kernels import pack_tree
+        from vadose.models.fast_kernels import pack_guide, pack_tree
     except (ImportError, RuntimeError):  # no numba, or one that finds no folder to compile into
         return None
-    count = len(trees.feature)
-    key = order_keys(round_down(trees.threshold))
-    nodes, values = np.empty(count, dtype=np.uint64), np.zeros(count)
+    threshold = round_down(trees.threshold).view(np.uint32)
+    room = _on_a_line((len(trees.feature) + 3 * len(trees.roots),), np.uint64)
     starts = np.zeros(len(trees.roots) + 1, dtype=np.int64)
     for number, (root, depth) in enumerate(zip(trees.roots, trees.depths, strict=True)):
         start = starts[number]
         size = pack_tree(
             trees.feature,
-            key,
+            threshold,
             trees.left,
             trees.right,
             trees.value,
             int(root),
             int(depth),
-            nodes[start:],
-            values[start:],
+            room[start:],
         )
         if size < 0:
             return None
         starts[number + 1] = start + size
-    end = int(starts[-1])
-    if end < count:
-        nodes, values = nodes[:end].copy(), values[:end].copy()
-    return PackedTrees(nodes, values, starts, int(trees.depths.max()))
+    nodes = _on_a_line((int(starts[-1]),), np.uint64)
+    nodes[:] = room[: len(nodes)]
+    guides = np.empty((GUIDES, 1 << LEVELS), dtype=np.uint64)
+    for number, guide in enumerate(guides):
+        tree = number % len(trees.roots)
+        pack_guide(nodes[starts[tree] : starts[tree + 1]], LEVELS, guide)
+    return PackedTrees(nodes, starts, int(trees.depths.max()), guides)
 
 
 def round_down(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -161,17 +181,3 @@ def round_down(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         near = threshold.astype(np.float32)
         below = np.nextafter(near, np.float32(-np.inf))
     return np.where(near > threshold, below, near)
-
-
-def order_keys(numbers: npt.NDArray[np.float32]) -> Keys:
-    """Give whole numbers that are ordered as the floats are; both zeros are one.
-
-    Examples
-    --------
-    >>> keys = order_keys(np.array([-np.inf, -2.0, -0.0, 0.0, 1e-45, 3.0, np.inf], dtype="f4"))
-    >>> np.diff(keys.astype("i8")).clip(0, 1).tolist()
-    [1, 1, 0, 1, 1, 1]
-    """
-    bits = np.ascontiguousarray(numbers + np.float32(0.0)).view(np.int32)
-    bits ^= (bits >> np.int32(31)) | np.int32(-(2**31))
-    return bits.view(np.uint32)

@@ -70,12 +70,20 @@ class Trees:
     def predict(self, X: Table, *, workers: int = 1) -> Column:
         """Give one value per row, of many rows by `fast_trees`: the bits are the same.
 
+        A value beyond the range of training is on the outer side of every threshold: it takes the outermost
+        branches, as the most extreme value of training does, however far out it is.
+
         Parameters
         ----------
         X
-            Dims ``(sample, feature)``, finite.
+            Dims ``(sample, feature)``, finite: a gap takes no branch.
         workers
             Threads; the result does not depend on it.
+
+        Raises
+        ------
+        ModelProblem
+            Values that are not finite, also in single precision, or a wrong number of features.
         """
         table = check_table(X, features=self.features)
         if fast_trees.is_worthwhile(self, len(table)) and self._packed is not None:
