@@ -160,11 +160,14 @@ def explain(
 
 def _plan(planned: Sequence[Any]) -> None:
     """Show how stores are to be made."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
         title="The plan",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         caption="by: so many at a time; read, write: GB before compression; GB: memory",
     )
     table.add_column("store", no_wrap=True, min_width=12, max_width=24)
