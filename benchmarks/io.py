@@ -156,7 +156,7 @@ def main() -> None:
         clock("write", lambda: write_cube(cube, run / "fine.zarr", overwrite=True))
         build = dict(clock.seconds)
         in_cube = bytes_in(run / "fine.zarr")
-        plan = watched(run, options.max_mem, "--workers", "1", "--plan")[2]
+        plan = watched(run, options.max_mem, "--workers", "1", "--plan")[-1]
         took = downscale(run, options.max_mem, "--workers", "1")
         in_product = bytes_in(run / "product.zarr")
     for work in took.work.values():

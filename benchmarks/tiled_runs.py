@@ -296,6 +296,8 @@ class Took:
         Largest resident size of the process, MB.
     command
         Seconds of the command as a whole, with the start of Python and the plan.
+    processor
+        Seconds that all threads of the command together had a processor.
     stage
         Seconds of the stage as ``state.json`` has them: without those two.
     stores
@@ -311,6 +313,7 @@ class Took:
 
     peak: float
     command: float
+    processor: float
     stage: float
     stores: dict[str, float]
     work: dict[str, dict[str, float]]
@@ -331,20 +334,21 @@ before, began = counts(), time.perf_counter()
 code = subprocess.call([sys.executable, "-m", "vadose.cli", *sys.argv[1:]], stdout=subprocess.DEVNULL)
 seconds, after = time.perf_counter() - began, counts()
 moved = {one: int(after[key]) - int(before[key]) for one, key in (("read", "rchar"), ("write", "wchar"))}
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(json.dumps([code, peak, seconds, moved]))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, used.ru_maxrss / 1024, seconds, used.ru_utime + used.ru_stime, moved]))
 """
 
 
 def downscale(folder: Path, max_mem: str, *more: str) -> Took:
     """Downscale a run in a process of its own."""
-    peak, seconds, moved = watched(folder, max_mem, *more)
+    peak, seconds, processor, moved = watched(folder, max_mem, *more)
     names = [*RunFolder(folder).recipe.methods, "product"]
     began = [_when(folder / f"predictions/{name}.tiles.json") for name in names]
     began.append(_when(folder / "state.json"))
     return Took(
         peak=peak,
         command=seconds,
+        processor=processor,
         stage=RunFolder(folder).state["stages"]["downscale"],
         stores={name: began[place + 1] - began[place] for place, name in enumerate(names)},
         work={name: _work(folder / f"predictions/{name}.ledger.jsonl") for name in names},
@@ -353,16 +357,16 @@ def downscale(folder: Path, max_mem: str, *more: str) -> Took:
     )
 
 
-def watched(folder: Path, max_mem: str, *more: str) -> tuple[float, float, dict[str, int]]:
-    """Run ``vadose downscale``; give its peak in MB, its seconds, and the bytes it read and wrote."""
+def watched(folder: Path, max_mem: str, *more: str) -> tuple[float, float, float, dict[str, int]]:
+    """Run ``vadose downscale``; give peak in MB, seconds by clock and processor, bytes read and written."""
     words = ["downscale", str(folder), "--max-mem", max_mem, *more]
     done = subprocess.run(
         [sys.executable, "-c", _WATCH, *words], capture_output=True, text=True, check=True
     )
-    code, peak, seconds, moved = json.loads(done.stdout.splitlines()[-1])
+    code, peak, seconds, processor, moved = json.loads(done.stdout.splitlines()[-1])
     if code:
         sys.exit(f"vadose downscale failed with exit code {code}:\n{done.stderr}")
-    return peak, seconds, moved
+    return peak, seconds, processor, moved
 
 
 def _when(path: Path) -> float:
