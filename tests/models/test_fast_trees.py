@@ -148,7 +148,7 @@ def test_order_pieces_and_workers_change_no_bit(
     X, _ = forest_table(5003, seed=2)
     expected = plainly(trees, X)
     shuffled = np.random.default_rng(0).permutation(len(X))
-    for piece, batch in ((17, 1000), (512, 5003), (65536, 2000), (65536, 1 << 21)):
+    for piece, batch in ((17, 1000), (512, 5003), (32768, 2000), (32768, 1 << 21)):
         monkeypatch.setattr(fast_trees, "BATCH", batch)
         monkeypatch.setattr(fast_trees, "PIECE", piece)
         monkeypatch.setattr(fast_trees, "SMALLEST_PIECE", min(piece, 300))
@@ -159,35 +159,32 @@ def test_order_pieces_and_workers_change_no_bit(
 
 
 def test_as_many_leaves_as_numbers_of_16_bits() -> None:
-    """Every row of the largest piece has a leaf of its own."""
-    rows = fast_trees.PIECE
-    leaves, inner = np.arange(rows), np.arange(rows - 1)
-    thresholds, left, right = np.full(rows - 1, np.inf), np.zeros(rows - 1), np.zeros(rows - 1)
-    first, last = np.zeros(rows - 1, "i8"), np.full(rows - 1, rows)
-    for node in inner:  # node i has the children 2i + 1 and 2i + 2, as in a heap
-        middle = (first[node] + last[node]) // 2
-        thresholds[node] = middle - 0.5
-        left[node], right[node] = 2 * node + 1, 2 * node + 2
-        for child, (begin, end) in (
-            (2 * node + 1, (first[node], middle)),
-            (2 * node + 2, (middle, last[node])),
-        ):
-            if child < rows - 1:
-                first[child], last[child] = begin, end
-    own = np.arange(rows - 1, 2 * rows - 1)
+    """Every row of the largest piece has a leaf of its own, and beside it one that nobody reaches."""
+    levels = 16
+    inner, leaves = 2**levels - 1, 2**levels
+    assert leaves == 2 * fast_trees.PIECE
+    first, last = np.zeros(inner + leaves), np.zeros(inner + leaves)
+    last[0] = leaves
+    for level in range(levels):  # node i has the children 2i + 1 and 2i + 2, as in a heap
+        nodes = np.arange(2**level - 1, 2 ** (level + 1) - 1)
+        middle = (first[nodes] + last[nodes]) / 2
+        first[2 * nodes + 1], last[2 * nodes + 1] = first[nodes], middle
+        first[2 * nodes + 2], last[2 * nodes + 2] = middle, last[nodes]
+    own = np.arange(inner + leaves, dtype="i4")
+    is_inner = own < inner
     trees = Trees(
-        feature=np.zeros(2 * rows - 1, "i4"),
-        threshold=np.concatenate([thresholds, np.full(rows, np.inf)]),
-        left=np.concatenate([left, own]).astype("i4"),
-        right=np.concatenate([right, own]).astype("i4"),
-        value=np.concatenate([np.zeros(rows - 1), leaves.astype("f8")]),
+        feature=np.zeros(inner + leaves, "i4"),
+        threshold=np.where(is_inner, (first + last) / 2 - 0.5, np.inf),
+        left=np.where(is_inner, 2 * own + 1, own),
+        right=np.where(is_inner, 2 * own + 2, own),
+        value=first,
         roots=np.zeros(1, "i4"),
-        depths=np.array([16], "i4"),
+        depths=np.array([levels], "i4"),
         offset=0.0,
         scale=1.0,
         features=1,
     )
-    X = np.random.default_rng(0).permutation(rows)[:, None].astype("f4")
+    X = 2 * np.random.default_rng(0).permutation(fast_trees.PIECE)[:, None].astype("f4")
     assert np.array_equal(fast(trees, X), X[:, 0])
 
 

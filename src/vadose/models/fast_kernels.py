@@ -176,62 +176,76 @@ def arrange(table: Any, order: Any, lanes: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def add_trees(
-    nodes: Any,
-    starts: Any,
-    depth: int,
-    lanes: Any,
-    total: Any,
-) -> None:
+def add_trees(nodes: Any, starts: Any, depth: int, lanes: Any, total: Any) -> None:
     """Add the leaves of all trees, in their order, to `total`, dims ``(word x lane)``.
 
     A list of items goes down a tree: the number of a word of rows, and a bit for each of its rows that is
-    here. At a node it is parted; a part that is empty goes no further.
+    here. At a node it is parted: who goes right stays at the beginning, who goes left is put to the end; a
+    part that is empty goes no further. The left part goes on, the right one waits.
     """
     count, numbers = len(lanes), lanes.ravel()
     step = np.uint64(lanes.shape[1] * LANES)
     room = count * (depth + 3)
     masks, words = np.empty(room, np.uint64), np.empty(room, np.uint32)
-    stack = np.empty((depth + 3, 3), np.uint64)
-    leaf, found = np.empty(len(total), np.uint16), np.empty(len(total))
+    waiting = np.empty((depth + 3, 4), np.uint64)
+    leaf, found = np.empty(len(total), np.uint16), np.empty(2 * len(total))
     for tree in range(len(starts) - 1):
         own = nodes[starts[tree] : starts[tree + 1]]
-        for item in range(count):
-            masks[item], words[item] = _ALL, item
-        stack[0, 0], stack[0, 1], stack[0, 2] = 0, 0, count
-        top, leaves = _ONE, _ZERO
-        while top > _ZERO:
-            top -= _ONE
-            node, begin, end = stack[top, 0] >> _ONE, stack[top, 1], stack[top, 2]
+        for place in range(count):
+            masks[place], words[place] = _ALL, place
+        top, leaves = _ZERO, _ZERO
+        node, is_leaf, begin, end = _ZERO, _ZERO, _ZERO, np.uint64(count)
+        while True:
             word = own[node]
-            if stack[top, 0] & _ONE:
-                item = begin
+            child = (word >> _CHILD) & _CHILD_MASK
+            left_is_leaf, right_is_leaf = (
+                (word >> _LEFT_IS_LEAF) & _ONE,
+                (word >> _RIGHT_IS_LEAF) & _ONE,
+            )
+            base, threshold = (word & _FEATURE) * _LANES, as_float(np.uint32(word >> _THRESHOLD))
+            item = begin
+            if is_leaf:
+                found[leaves] = as_double(word)
                 while item < end:
                     put(leaf, np.uint64(words[item]) * _LANES, masks[item], np.uint16(leaves))
                     item = unforeseen(item + _ONE)
-                found[leaves] = as_double(word)
                 leaves += _ONE
+            elif left_is_leaf & right_is_leaf:
+                found[leaves], found[leaves + _ONE] = (
+                    as_double(own[child]),
+                    as_double(own[child + _ONE]),
+                )
+                while item < end:
+                    mask, at = masks[item], np.uint64(words[item])
+                    goes_right = above(numbers, base + at * step, threshold) & mask
+                    put(leaf, at * _LANES, mask ^ goes_right, np.uint16(leaves))
+                    put(leaf, at * _LANES, goes_right, np.uint16(leaves + _ONE))
+                    item = unforeseen(item + _ONE)
+                leaves += _ONE + _ONE
+            else:
+                fetch(own, child)
+                right, left = begin, end
+                while item < end:
+                    mask, at = masks[item], words[item]
+                    goes_right = above(numbers, base + np.uint64(at) * step, threshold) & mask
+                    goes_left = mask ^ goes_right
+                    masks[left], words[left] = goes_left, at
+                    left += np.uint64(goes_left != _ZERO)
+                    masks[right], words[right] = goes_right, at
+                    right += np.uint64(goes_right != _ZERO)
+                    item = unforeseen(item + _ONE)
+                waiting[top, 0], waiting[top, 1] = child + _ONE, right_is_leaf
+                waiting[top, 2], waiting[top, 3] = begin, right
+                some_left = left > end
+                top += np.uint64(some_left & (right > begin))
+                node = child if some_left else child + _ONE
+                is_leaf = left_is_leaf if some_left else right_is_leaf
+                begin, end = (end, left) if some_left else (begin, right)
                 continue
-            child = (word >> _CHILD) & _CHILD_MASK
-            fetch(own, child)
-            base, threshold = (word & _FEATURE) * _LANES, as_float(np.uint32(word >> _THRESHOLD))
-            # those who go right stay at the beginning, those who go left are put to the end
-            right, left = begin, end
-            item = begin
-            while item < end:
-                mask, place = masks[item], words[item]
-                goes_right = above(numbers, base + np.uint64(place) * step, threshold) & mask
-                goes_left = mask ^ goes_right
-                masks[left], words[left] = goes_left, place
-                left += np.uint64(goes_left != _ZERO)
-                masks[right], words[right] = goes_right, place
-                right += np.uint64(goes_right != _ZERO)
-                item = unforeseen(item + _ONE)
-            stack[top, 0] = ((child + _ONE) << _ONE) | ((word >> _RIGHT_IS_LEAF) & _ONE)
-            stack[top, 1], stack[top, 2] = begin, right
-            top += np.uint64(right > begin)
-            stack[top, 0] = (child << _ONE) | ((word >> _LEFT_IS_LEAF) & _ONE)
-            stack[top, 1], stack[top, 2] = end, left
-            top += np.uint64(left > end)
+            if top == _ZERO:
+                break
+            top -= _ONE
+            node, is_leaf = waiting[top, 0], waiting[top, 1]
+            begin, end = waiting[top, 2], waiting[top, 3]
         for row in range(len(total)):
             total[row] += found[leaf[row]]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 #: Rows that are put in order together.
 BATCH = 1 << 21
-#: Rows that go down the trees together, at most (their leaves have numbers of 16 bits) and, where threads
-#: share a table, at least; and the most numbers in these rows.
-PIECE, SMALLEST_PIECE, MOST_VALUES = 65536, 4096, 1 << 20
+#: Rows that go down the trees together, at most (their leaves, and as many beside them, have numbers of 16
+#: bits) and, where threads share a table, at least; and the most numbers in these rows.
+PIECE, SMALLEST_PIECE, MOST_VALUES = 32768, 4096, 1 << 19
 #: Trees whose first levels put rows in order, and these levels.
 GUIDES, LEVELS = 4, 10
 #: Bytes of a line of the processor's cache.
