@@ -98,6 +98,27 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Spreading(Protocol):
+    """Say, beside `Model`, how far its parts (trees, members) are from each other at each place.
+
+    The spread tells where a prediction is less sure than elsewhere, not by how much: parts that have
+    learned from the same data err alike. `vadose.uncertainty.conformal` turns it into an interval.
+    """
+
+    def spread(self, X: Table, *, mean: Column | None = None) -> Column:
+        """Give the standard deviation over the parts, in units of the target, the shape of `predict`.
+
+        Parameters
+        ----------
+        X
+            Samples, as for `predict`.
+        mean
+            What `predict` gives for them, if it is known already: that saves its time.
+        """
+        ...
+
+
 def quiet(done: int, total: int, note: str = "") -> None:
     """Tell nobody of the progress."""
 

@@ -278,10 +278,25 @@ class Ensemble:
         table = check_table(X, features=self.features_, kind=self.kind)
         shape = table.shape[:-1] if self.outputs_ is None else (*table.shape[:-1], self.outputs_)
         total = np.zeros(shape)
+        for values, weight in self._said(table):
+            total += values * weight
+        return total
+
+    def spread(self, X: Table, *, mean: Column | None = None) -> Column:
+        """Give the weighted standard deviation of the members at every step; of one alone it is 0.
+
+        `mean` is what `predict` gives, if it is known already; the errors are the same.
+        """
+        known = self.predict(X) if mean is None else mean
+        said = self._said(check_table(X, features=self.features_, kind=self.kind))
+        squares = (weight * (values - known) ** 2 for values, weight in said)
+        return np.asarray(np.sqrt(sum(squares, np.zeros(np.shape(known)))))
+
+    def _said(self, table: Table) -> Iterator[tuple[Column, Column]]:
+        """Give what each member with a weight says, and its weight for each output."""
         for member, weight in zip(self.members_.values(), self.weights_.T, strict=True):
             if weight.any():
-                total += member.predict(table) * (weight[0] if self.outputs_ is None else weight)
-        return total
+                yield member.predict(table), weight[0] if self.outputs_ is None else weight
 
     def _need_fit(self) -> None:
         if not hasattr(self, "members_"):

@@ -149,6 +149,29 @@ class RandomForest(TreeModel):
         self.out_of_bag_curve_.append(_out_of_bag_curve(forest, table, y))
         return from_forest(forest.estimators_, table.shape[1]), forest.feature_importances_
 
+    def spread(self, X: Table, *, mean: Column | None = None) -> Column:
+        """Give the standard deviation over the trees at each row (and output), in units of the target.
+
+        Parameters
+        ----------
+        X
+            Dims ``(sample, feature)``; a gap is an error, as for `predict`.
+        mean
+            What `predict` gives for these rows; asked for unless given.
+
+        Raises
+        ------
+        ModelProblem
+            Without a fit, or for rows that do not suit it.
+        """
+        self._need_fit()
+        known = None if mean is None else np.reshape(mean, (-1, len(self.trees_))).T
+        columns = [
+            trees.spread(X, mean=None if known is None else known[output], workers=self.workers)
+            for output, trees in enumerate(self.trees_)
+        ]
+        return columns[0] if self.outputs_ is None else np.stack(columns, axis=-1)
+
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``trees.safetensors``."""
         self._need_fit()

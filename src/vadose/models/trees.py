@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -102,6 +102,39 @@ class Trees:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(task, starts))
         return result
+
+    def spread(self, X: Table, *, mean: Column | None = None, workers: int = 1) -> Column:
+        """Give the standard deviation over the trees, where the prediction is their mean.
+
+        The squares of the leaves' values go down the same way as the values, so that it costs as much as
+        a prediction. Values are counted from that of the roots: else the digits of small spreads go lost.
+
+        Parameters
+        ----------
+        X, workers
+            As for `predict`.
+        mean
+            What `predict` gives for these rows, if it is known already.
+
+        Raises
+        ------
+        ModelProblem
+            Trees that are added up (boosting): one of them alone says nothing; rows as for `predict`.
+        """
+        if not np.isclose(self.scale * len(self.roots), 1.0):
+            raise ModelProblem(
+                "trees", found="steps of a sum", expected="a mean of trees, to give their spread"
+            )
+        known = self.predict(X, workers=workers) if mean is None else mean
+        squares = self._squares.predict(X, workers=workers)
+        centre = self.offset + float(self.value[self.roots].mean())
+        return np.asarray(np.sqrt(np.maximum(squares - (known - centre) ** 2, 0.0)))
+
+    @cached_property
+    def _squares(self) -> Trees:
+        """Hold the same branches with the squared distance of each value from that of the roots."""
+        centre = float(self.value[self.roots].mean())
+        return replace(self, value=(self.value - centre) ** 2, offset=0.0)
 
     @cached_property
     def _packed(self) -> fast_trees.PackedTrees | None:
