@@ -217,6 +217,13 @@ def _table() -> dict[str, Variable]:
             "majority",
             "nearest",
         ),
+        Variable(
+            "dissimilarity_index",
+            "distance of the predictors from those learned from, in mean distances between these",
+            "1",
+            (0.0, 100.0),
+        ),
+        mask("is_applicable", "predictors are inside of the area of applicability"),
         mask("is_frozen", "soil is frozen"),
         mask("is_dense_vegetation", "vegetation too dense to see the soil"),
         mask("is_water", "open water"),
@@ -234,6 +241,14 @@ def _table() -> dict[str, Variable]:
     return {row.name: row for row in rows}
 
 
+#: What may stand beside a variable about its uncertainty, and whether it is a value of that variable.
+_ABOUT = {
+    "_spread": ("standard deviation of the model's parts, of", False),
+    "_lower": ("lower end of the prediction interval of", True),
+    "_upper": ("upper end of the prediction interval of", True),
+    "_interval_width": ("width of the prediction interval of", False),
+}
+
 #: Every variable a cube may hold, by name.
 VARIABLES: dict[str, Variable] = _table()
 
@@ -243,7 +258,9 @@ def variable(name: str) -> Variable:
 
     Beside those of the table there are the past of each of them: ``<name>_mean_<n>_days`` is the mean
     over the n days before, ``<name>_index_<n>_days`` of a rate per day is the amount of these days, the
-    longer ago the less of it. And ``own_<word>`` is a user's own predictor: continuous, of any range, with
+    longer ago the less of it. ``<name>_spread`` is the standard deviation of a model's parts, ``<name>_lower``
+    and ``<name>_upper`` are the ends of an interval, and ``<name>_interval_width`` is how far these are
+    apart. And ``own_<word>`` is a user's own predictor: continuous, of any range, with
     the unit left to its owner.
 
     Raises
@@ -259,6 +276,8 @@ def variable(name: str) -> Variable:
     'mm'
     >>> variable("soil_moisture_correction").units
     'm3 m-3'
+    >>> variable("soil_moisture_upper").long_name
+    'upper end of the prediction interval of surface soil moisture'
     >>> variable("own_flow_length").long_name
     'own predictor: flow length'
     """
@@ -272,12 +291,27 @@ def variable(name: str) -> Variable:
         return replace(
             base, name=name, long_name=words, standard_name="", valid_range=(-8 * size, 8 * size)
         )
+    for suffix, (words, is_level) in _ABOUT.items():
+        if name.endswith(suffix) and name.removesuffix(suffix) in VARIABLES:
+            return _about(VARIABLES[name.removesuffix(suffix)], name, words, is_level=is_level)
     if re.fullmatch(r"own_[a-z0-9_]+", name):
         words = name.removeprefix("own_").replace("_", " ")
         return Variable(name, f"own predictor: {words}", "1", (-float("inf"), float("inf")))
     if name not in VARIABLES:
         raise UnknownName("variable", name, VARIABLES)
     return VARIABLES[name]
+
+
+def _about(base: Variable, name: str, words: str, *, is_level: bool) -> Variable:
+    """Describe what says how sure a variable is: an end of its interval, or a size in its unit."""
+    low, high = base.valid_range
+    return replace(
+        base,
+        name=name,
+        long_name=f"{words} {base.long_name}",
+        standard_name=base.standard_name if is_level else "",
+        valid_range=base.valid_range if is_level else (0.0, high - low),
+    )
 
 
 def _past(base: Variable, kind: str, days: int) -> Variable:
