@@ -11,15 +11,17 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import is_global, nearest, smooth
-from vadose.downscale.base import Reach, align, as_cube, is_predictable
-from vadose.downscale.provenance import flags_of_predictors, settled
+from vadose.downscale.base import Reach, align, as_cube
+from vadose.downscale.provenance import WITHOUT_PREDICTOR, flags_of_predictors, settled
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import grid_of, placed
-from vadose.schema import GRID_MAPPING, check_cube
+from vadose.schema import FLAGS, GRID_MAPPING, check_cube
 
 
 class Interpolation:
     """Interpolate the coarse field; predictors only say where there is land.
+
+    In place of predictors the fine cube may hold ``flags`` of a product that was made with them.
 
     Parameters
     ----------
@@ -56,8 +58,7 @@ class Interpolation:
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Interpolate where all variables of the fine cube have a value."""
         fine, grid = align(fine, coarse, self.target)
-        mask = is_predictable(fine, [str(name) for name in fine.data_vars])
-        values = self.rule(coarse[self.target], grid).where(mask)
+        values = self.rule(coarse[self.target], grid)
         return _product(values, fine, coarse[self.target], grid)
 
 
@@ -98,10 +99,9 @@ class ClimatologicalPattern:
         if not hasattr(self, "mean_"):
             raise ModelProblem("downscaler", found="no fit", remedy="Call fit first.")
         fine, grid = align(fine, coarse, self.target)
-        mask = is_predictable(fine, [str(name) for name in fine.data_vars])
         mean = _window(self.mean_, coarse)
         anomaly = nearest(coarse[self.target] - mean, grid)
-        values = (smooth(mean, grid) + anomaly).where(mask)
+        values = smooth(mean, grid) + anomaly
         values = values.transpose(*coarse[self.target].dims).clip(min=0.0)
         values.attrs = dict(coarse[self.target].attrs)
         return _product(values, fine, coarse[self.target], grid)
@@ -112,8 +112,12 @@ def _product(
 ) -> xr.Dataset:
     """Put values together with where they come from and what is missing beneath them."""
     target, cover = str(coarse.name), placed(grid_of(coarse), grid)[1]
-    static = [str(name) for name, array in fine.data_vars.items() if "time" not in array.dims]
-    flags = flags_of_predictors(fine.compute(), static, values.shape)
+    if "flags" in fine:
+        flags = fine["flags"].values & np.uint16(FLAGS.mask(*WITHOUT_PREDICTOR))
+    else:
+        static = [str(name) for name, array in fine.data_vars.items() if "time" not in array.dims]
+        flags = flags_of_predictors(fine.compute(), static, values.shape)
+    values = values.where(flags == 0)
     flags, codes = settled(flags, values.values, coarse.isel(cover).isnull().values)
     return as_cube(values, target, values.copy(data=codes), values.copy(data=flags))
 

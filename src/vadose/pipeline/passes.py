@@ -7,24 +7,27 @@ opens what a pass needs once and keeps it; it knows nothing of the run folder.
 from __future__ import annotations
 
 import io
+import itertools
 import tempfile
 import threading
 import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from vadose.config import parse_recipe
+from vadose.config import Recipe, parse_recipe
 from vadose.downscale.base import Downscaler, Reach
 from vadose.downscale.downscaler import load_downscaler
 from vadose.downscale.tiles import Tile, Tiling, Window, predict_tile, surroundings
 from vadose.pipeline.methods import Closing, Published, without_learning
 from vadose.store import is_url, open_windows, write_tile
+from vadose.store.places import place_of
 
 #: The store that is published.
 PRODUCT = "product"
@@ -108,6 +111,20 @@ class Opened:
         fine, coarse = self._reader(self.fine, clock), self._reader(self.coarse, clock)
         return predict_tile(self.downscaler, tiling, tile, fine, coarse, *self.times())
 
+    def predict_blank(self, tiling: Tiling, tile: Tile) -> xr.Dataset:
+        """Predict a tile as if all were zero, to see what a prediction holds without reading any."""
+
+        def blank(cube: xr.Dataset, window: Window) -> xr.Dataset:
+            part = cube.isel({dim: span for dim, span in window.items() if dim in cube.dims})
+            empty = {
+                name: array.copy(data=np.zeros(array.shape, array.dtype))
+                for name, array in part.data_vars.items()
+            }
+            return part.assign(empty)
+
+        fine, coarse = (partial(blank, cube) for cube in (self.fine, self.coarse))
+        return predict_tile(self.downscaler, tiling, tile, fine, coarse, *self.times())
+
     def around(self, tiling: Tiling, tile: Tile, reach: Reach) -> tuple[xr.Dataset, xr.Dataset]:
         """Read a tile and its surroundings."""
         fine, coarse = self._reader(self.fine, None), self._reader(self.coarse, None)
@@ -175,7 +192,23 @@ def _open(one: Pass, model: Model | None) -> Opened:
             known = known.assign(open_windows(one.correction).data_vars)
         return Opened(Closing(path, recipe.target), bare, known)
     without = without_learning(method, recipe.target, one.stores).fit(known)
-    return Opened(without, fine if method.is_baseline else bare, known)
+    if not method.is_baseline:
+        return Opened(without, bare, known)
+    twin = _twin(one, recipe)
+    if twin is None:
+        return Opened(without, fine, known)
+    # its flags say where predictors are missing, in far fewer bytes
+    return Opened(without, open_windows(twin)[["flags"]], known)
+
+
+def _twin(one: Pass, recipe: Recipe) -> str | None:
+    """Find the finished store of a baseline that comes before this one."""
+    before = itertools.takewhile(lambda name: name != one.name, recipe.methods)
+    for name in before:
+        place = f"{one.stores}/{name}.zarr"
+        if recipe.methods[name].is_baseline and place_of(place).read("zarr.json") is not None:
+            return place
+    return None
 
 
 def _loaded(model: Model) -> Any:
@@ -239,6 +272,8 @@ def check_inputs(one: Pass) -> None:
     read = [recipe.publish] if one.name == PRODUCT else list(recipe.methods[one.name].of)
     places = [f"{one.cubes}/{name}.zarr" for name in ("fine", "coarse")]
     places += [f"{one.stores}/{name}.zarr" for name in read]
+    if one.name != PRODUCT and recipe.methods[one.name].is_baseline:
+        places += [place for place in (_twin(one, recipe),) if place is not None]
     for place in [*places, one.correction] if one.correction else places:
         open_windows(place)
 

@@ -202,7 +202,7 @@ def _template(one: Pass, ready: Opened) -> xr.Dataset:
         codes = target.fillna(0.0)
         product = as_cube(target, downscaler.target, codes, codes)
     else:
-        product = ready.predict(tiling, small)
+        product = ready.predict_blank(tiling, small)
     grid = grid_of(ready.fine)
     sizes = {"y": grid.shape.y, "x": grid.shape.x}
     coords = dict(coordinates(grid))
