@@ -1,4 +1,8 @@
-"""What downscaling adds: the pattern within each coarse cell; and what it must not add: seams."""
+"""What downscaling adds: the pattern within each coarse cell; and what it must not add: seams.
+
+Every score is told by date: a pattern that is right on the mean of a year may be wrong on each of its days.
+The spatial correlation over a whole map, or over stations, is that of `vadose.validate.daily.score_by_day`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,19 @@ from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import area_mean, nearest
 from vadose.errors import ValueProblem
-from vadose.grids import grid_of, snapped
+from vadose.grids import cell_area, coordinates, grid_of, nesting, snapped
+from vadose.validate.daily import check_pair, in_blocks
+from vadose.validate.metrics import TINY
+
+Floats = npt.NDArray[np.float64]
+
+#: Fewest pixels of a coarse cell with a value in both fields for a correlation within it.
+MINIMUM_PIXELS = 10
+#: Largest difference from the coarse value that counts as closed, m³ m⁻³.
+CLOSED = 1e-3
+
+_POOLED = ("pooled_r", "slope", "spread_ratio", "rmse")
+_COUNTS = ("n_scored", "n_constant", "n_too_few", "n_empty")
 
 
 def within_cell(field: xr.DataArray, coarse: GeoBox) -> xr.DataArray:
@@ -40,6 +56,207 @@ def within_cell(field: xr.DataArray, coarse: GeoBox) -> xr.DataArray:
     field = snapped(field)
     mean = nearest(area_mean(field, coarse, min_valid=0.0), grid_of(field))
     return (field.astype("f8") - mean).transpose(*field.dims)
+
+
+def score_within_cells(
+    product: xr.DataArray,
+    reference: xr.DataArray,
+    coarse: GeoBox,
+    *,
+    minimum: int = MINIMUM_PIXELS,
+) -> xr.Dataset:
+    """Score the pattern within each coarse cell, date by date.
+
+    Parameters
+    ----------
+    product, reference
+        Fine fields, dims ``time, y, x``, on one grid. Pixels where either is NaN take no part.
+    coarse
+        Grid in which the fine grid nests. The mean of each of its cells is taken off both fields.
+    minimum
+        Fewest pixels of a cell that both have; cells with fewer are not scored.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``r (time, y, x)`` on the coarse grid, the correlation within each cell, NaN where a cell has too
+        few pixels or a field does not vary within it. By ``time``: ``median_r`` over the cells that have
+        one; over the pixels of all cells with enough of them, those without variance too, ``pooled_r``,
+        ``slope`` (of the product's departures over the reference's), ``spread_ratio`` (of the standard
+        deviation within cells, product over reference: below 1 too smooth, above too sharp) and
+        ``rmse``; the numbers of cells ``n_scored``, ``n_constant`` (either field does not vary),
+        ``n_too_few`` and ``n_empty`` (no pixel at all), which add up to those of the grid. Weighed by area.
+
+    Raises
+    ------
+    GridProblem
+        Grids that do not nest.
+    CubeProblem
+        Fields of other dims, days or places.
+    ValueProblem
+        A minimum below 3: two pixels always correlate.
+
+    Examples
+    --------
+    >>> from vadose.synthetic import world
+    >>> small = world(size=16, days=3, factor=4, seed=0)
+    >>> truth = small.truth["soil_moisture"]
+    >>> score = score_within_cells(0.5 * truth, truth, grid_of(small.coarse))
+    >>> score["median_r"].values.round(6), score["spread_ratio"].values.round(6)
+    (array([1., 1., 1.]), array([0.5, 0.5, 0.5]))
+    """
+    if minimum < 3:
+        raise ValueProblem("minimum", found=f"{minimum}", expected="3 pixels of a cell or more")
+    product, reference = check_pair(snapped(product), snapped(reference))
+    factors = nesting(coarse, grid_of(reference))
+    shape = (coarse.shape.y, factors["y"], coarse.shape.x, factors["x"])
+    area = cell_area(grid_of(reference)).values.reshape(shape)
+    days = reference.sizes["time"]
+    r = np.full((days, coarse.shape.y, coarse.shape.x), np.nan)
+    table = {name: np.full(days, np.nan) for name in ("median_r", *_POOLED)}
+    counts = {name: np.zeros(days, dtype="i8") for name in _COUNTS}
+    for steps in in_blocks(reference):
+        p, o = (
+            one.isel(time=steps).values.astype("f8").reshape(-1, *shape)
+            for one in (product, reference)
+        )
+        pixels, sums = _cell_sums(p, o, area)
+        is_enough = pixels >= minimum
+        varies = np.minimum(sums["product"], sums["reference"]) > TINY * sums["weight"]
+        is_scored = is_enough & varies
+        with np.errstate(invalid="ignore", divide="ignore"):
+            one_r = sums["cross"] / np.sqrt(sums["product"] * sums["reference"])
+        r[steps] = np.where(is_scored, np.clip(one_r, -1.0, 1.0), np.nan)
+        whole = {name: np.where(is_enough, one, 0.0).sum((1, 2)) for name, one in sums.items()}
+        for name, values in _pooled(whole).items():
+            table[name][steps] = values
+        for name, is_counted in (
+            ("n_scored", is_scored),
+            ("n_constant", is_enough & ~varies),
+            ("n_too_few", (pixels > 0) & ~is_enough),
+            ("n_empty", pixels == 0),
+        ):
+            counts[name][steps] = is_counted.sum((1, 2))
+    for step in np.flatnonzero(counts["n_scored"]):
+        table["median_r"][step] = np.median(r[step][np.isfinite(r[step])])
+    arrays = {name: ("time", one) for name, one in {**table, **counts}.items()}
+    coords = {**coordinates(coarse), "time": reference["time"]}
+    return xr.Dataset(
+        {"r": (("time", "y", "x"), r), **arrays}, coords=coords, attrs={"minimum": minimum}
+    )
+
+
+def closure_by_date(
+    product: xr.DataArray, coarse: xr.DataArray, *, tolerance: float = CLOSED
+) -> xr.Dataset:
+    """Tell how far the area means of a fine product are from the coarse input, date by date.
+
+    Parameters
+    ----------
+    product
+        Fine field, dims ``time, y, x``, m³ m⁻³; NaN takes no part in the mean of its cell.
+    coarse
+        The coarse input on the grid in which the fine one nests; NaN where there is nothing to close on.
+    tolerance
+        Largest difference that counts as closed.
+
+    Returns
+    -------
+    xarray.Dataset
+        By ``time``, over the coarse cells that have a value and at least one fine one: ``max`` and
+        ``rmse`` of the difference, ``share`` of cells that are closed, ``n_cells``; and ``n_empty``, cells
+        with a coarse value and no fine one. NaN on days without such a cell.
+
+    Raises
+    ------
+    GridProblem
+        Grids that do not nest.
+    CubeProblem
+        Days that differ.
+
+    Examples
+    --------
+    >>> from vadose.synthetic import world
+    >>> small = world(size=16, days=2, factor=4, seed=0)
+    >>> told = closure_by_date(small.truth["soil_moisture"], small.coarse_truth["soil_moisture"])
+    >>> told["share"].values, bool(told["max"].max() < 1e-6)
+    (array([1., 1.]), True)
+    """
+    mean = area_mean(product, grid_of(coarse), min_valid=0.0)
+    mean, coarse = check_pair(mean, snapped(coarse))
+    days = coarse.sizes["time"]
+    table = {name: np.full(days, np.nan) for name in ("max", "rmse", "share")}
+    counts = {name: np.zeros(days, dtype="i8") for name in ("n_cells", "n_empty")}
+    for step in range(days):
+        wanted, found = (one.isel(time=step).values for one in (coarse, mean))
+        is_wanted, is_found = np.isfinite(wanted), np.isfinite(found)
+        away = np.abs(found[is_wanted & is_found] - wanted[is_wanted & is_found].astype("f8"))
+        counts["n_cells"][step] = away.size
+        counts["n_empty"][step] = (is_wanted & ~is_found).sum()
+        if away.size:
+            table["max"][step] = away.max()
+            table["rmse"][step] = np.sqrt((away**2).mean())
+            table["share"][step] = (away <= tolerance).mean()
+    arrays = {name: ("time", one) for name, one in {**table, **counts}.items()}
+    return xr.Dataset(arrays, coords={"time": coarse["time"]}, attrs={"tolerance": tolerance})
+
+
+def lines_between(sizes: Mapping[str, int], steps: Mapping[str, int]) -> dict[str, list[int]]:
+    """Give the lines between tiles, or between coarse cells, of a field.
+
+    Parameters
+    ----------
+    sizes
+        Cells along ``y`` and ``x`` of the field; may hold other dims too, as ``field.sizes`` does.
+    steps
+        Cells along ``y`` and ``x`` of a tile; for coarse cells what `vadose.grids.nesting` gives.
+
+    Returns
+    -------
+    dict
+        What `edge_jump_ratio` takes.
+
+    Raises
+    ------
+    ValueProblem
+        A tile of no cells.
+
+    Examples
+    --------
+    >>> lines_between({"time": 9, "y": 40, "x": 100}, {"y": 20, "x": 32})
+    {'y': [20], 'x': [32, 64, 96]}
+    """
+    if min(steps.values()) < 1:
+        raise ValueProblem("tiles", found=f"{dict(steps)}", expected="1 cell a side or more")
+    return {dim: list(range(step, sizes[dim], step)) for dim, step in steps.items()}
+
+
+def edge_jumps_by_date(field: xr.DataArray, lines: Mapping[str, Sequence[int]]) -> xr.DataArray:
+    """Give the `edge_jump_ratio` of each date.
+
+    Parameters
+    ----------
+    field
+        Dims ``time, y, x``.
+    lines
+        As there: of tiles, or of coarse cells.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims ``time``; NaN and infinity as there.
+
+    Examples
+    --------
+    >>> ramps = xr.DataArray([[[0.0, 1.0, 2.0, 3.0]], [[0.0, 1.0, 4.0, 5.0]]], dims=("time", "y", "x"))
+    >>> edge_jumps_by_date(ramps, {"x": [2]}).values
+    array([1., 3.])
+    """
+    ratios = [
+        edge_jump_ratio(field.isel(time=[step]), lines) for step in range(field.sizes["time"])
+    ]
+    coords = {"time": field["time"]} if "time" in field.coords else {}
+    return xr.DataArray(ratios, dims="time", coords=coords, name="edge_jump_ratio")
 
 
 def edge_jump_ratio(field: xr.DataArray, lines: Mapping[str, Sequence[int]]) -> float:
@@ -109,3 +326,39 @@ def _on_lines(size: int, lines: Sequence[int], dim: str) -> npt.NDArray[np.bool_
 def _count_and_sum(jumps: npt.NDArray[np.float64]) -> tuple[float, float]:
     known = jumps[np.isfinite(jumps)]
     return known.size, known.sum()
+
+
+def _cell_sums(
+    p: Floats, o: Floats, area: Floats
+) -> tuple[npt.NDArray[np.int64], dict[str, Floats]]:
+    """Sum squared and crossed departures within cells; ``(time, y, row, x, column)`` to ``time, y, x``."""
+    cell = (2, 4)
+    is_pair = np.isfinite(p) & np.isfinite(o)
+    weight = np.where(is_pair, area, 0.0)
+    p, o = np.where(is_pair, p, 0.0), np.where(is_pair, o, 0.0)
+    total = weight.sum(cell)
+    whole = np.maximum(total, np.finfo("f8").tiny)
+    p, o = (one - ((weight * one).sum(cell) / whole)[:, :, None, :, None] for one in (p, o))
+    sums = {
+        "weight": total,
+        "product": (weight * p**2).sum(cell),
+        "reference": (weight * o**2).sum(cell),
+        "cross": (weight * p * o).sum(cell),
+        "error": (weight * (p - o) ** 2).sum(cell),
+    }
+    return is_pair.sum(cell), sums
+
+
+def _pooled(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Turn sums over the cells of each day into scores; NaN where nothing varies."""
+    p, o = (
+        np.where(sums[name] > TINY * sums["weight"], sums[name], np.nan)
+        for name in ("product", "reference")
+    )
+    weight = np.where(sums["weight"] > 0, sums["weight"], np.nan)
+    return {
+        "pooled_r": sums["cross"] / np.sqrt(p * o),
+        "slope": sums["cross"] / o,
+        "spread_ratio": np.sqrt(sums["product"] / o),
+        "rmse": np.sqrt(sums["error"] / weight),
+    }
