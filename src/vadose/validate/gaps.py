@@ -1,0 +1,370 @@
+"""How good filled values are: known values are hidden as a satellite would miss them, and asked for again.
+
+A product is made from the coarse input without the hidden values (``coarse.where(~hidden)``) and its area
+means are scored there, by how long the gap is and how old the last observation, beside what costs nothing:
+the last value, and a straight line in time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from vadose.errors import CubeProblem, UnknownName, ValueProblem
+from vadose.validate.daily import check_pair
+from vadose.validate.metrics import METRICS
+from vadose.validate.statistics import moments
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+DAY = np.timedelta64(1, "D")
+#: First day of each class of gap length or age; the last one is open.
+CLASSES = (1, 2, 3, 4, 8, 16)
+#: Products that are always scored beside the others.
+BASELINES = ("persistence", "linear")
+#: Why a hidden value is not scored, in the order in which they are asked.
+LOST = ("no product value", "no earlier value", "no later value")
+#: Fewer values than this in a class do not make a table.
+SMALL = 50
+
+By = Literal["length", "age", "nearest"]
+
+
+def lay_gaps(
+    cube: xr.DataArray,
+    *,
+    rng: np.random.Generator | int,
+    share: float = 0.1,
+    days: int = 1,
+    donors: Mask | None = None,
+) -> xr.DataArray:
+    """Hide observed values under gaps of other days, which have the shape of real swaths.
+
+    Days and gaps are drawn at random, and the missing cells of the one laid on the other, until the share
+    is reached. What was missing already stays missing and is not counted as hidden.
+
+    Parameters
+    ----------
+    cube
+        Coarse values, dims ``time, y, x``; NaN where missing.
+    rng
+        Generator or seed.
+    share
+        Share of the observed values to hide, above 0 and below 1. The last gap is laid whole, so that
+        somewhat more may be hidden.
+    days
+        Steps in a row on which a gap is laid. Gaps between swaths last a day or two; longer ones, as of
+        an outage or a frozen season, come of more steps.
+    donors
+        Gaps to choose from, true where missing, dims ``day, y, x``: those of swaths alone, say, without
+        cells that are masked for frost (``cube["origin"] == 0``), or of
+        `vadose.synthetic.views.swaths`, inverted. The gaps of the cube itself unless given.
+
+    Returns
+    -------
+    xarray.DataArray
+        True where a value is hidden, dims ``time, y, x``; ``share`` among the attributes is the one that
+        was reached.
+
+    Raises
+    ------
+    CubeProblem
+        Other dims, or donors of another shape.
+    ValueProblem
+        A share or days out of range, no gaps to choose from, or a share that they cannot reach.
+
+    Examples
+    --------
+    >>> from vadose.synthetic import world
+    >>> coarse = world(size=16, days=16, factor=4, seed=0).coarse["soil_moisture"]
+    >>> hidden = lay_gaps(coarse, rng=0, share=0.2)
+    >>> bool(coarse.where(hidden).notnull().equals(hidden)), 0.2 <= hidden.attrs["share"] < 0.3
+    (True, True)
+    """
+    if cube.dims != ("time", "y", "x"):
+        raise CubeProblem(
+            str(cube.name or "cube"), found=f"dimensions {cube.dims}", expected="time, y, x"
+        )
+    is_missing = cube.isnull().values
+    masks = is_missing if donors is None else np.asarray(donors, dtype=bool)
+    if masks.ndim != 3 or masks.shape[1:] != is_missing.shape[1:]:
+        raise CubeProblem(
+            "donors", found=f"shape {masks.shape}", expected=f"(day, {is_missing.shape[1:]})"
+        )
+    steps = len(is_missing)
+    if not 0 < share < 1 or not 1 <= days <= steps:
+        raise ValueProblem(
+            "gaps",
+            found=f"share={share:g}, days={days}",
+            expected=f"0 < share < 1 and days from 1 to {steps}",
+        )
+    is_observed = ~is_missing
+    ever = is_observed.any(axis=0)
+    wanted = share * is_observed.sum()
+    # a day without any gap hides nothing, a day without any value says nothing of the shape of gaps
+    is_donor = masks[:, ever].any(axis=1) & ~masks[:, ever].all(axis=1)
+    chosen = np.flatnonzero(is_donor)
+    starts = np.arange(steps - days + 1)
+    if not chosen.size:
+        raise ValueProblem(
+            str(cube.name or "cube"),
+            found="no day with both gaps and values",
+            expected="gaps to lay on other days",
+            remedy="Give donors=~vadose.synthetic.views.swaths(cube.shape, rng).",
+        )
+    draw = np.random.default_rng(rng)
+    hidden, count = np.zeros_like(is_missing), 0
+    # every donor is laid once a round, and there are as many rounds as days, so that the search ends
+    for _ in range(steps):
+        laid = zip(
+            draw.permutation(chosen), itertools.cycle(draw.permutation(starts)), strict=False
+        )
+        for donor, start in laid:
+            at = slice(start, start + days)
+            new = masks[donor] & is_observed[at] & ~hidden[at]
+            hidden[at] |= new
+            count += int(new.sum())
+            if count >= wanted:
+                return xr.DataArray(
+                    hidden,
+                    dims=cube.dims,
+                    coords=cube.coords,
+                    name="is_hidden",
+                    attrs={"share": float(count / is_observed.sum()), "days": days},
+                )
+    raise ValueProblem(
+        "gaps",
+        found=f"a share of {count / is_observed.sum():.2f} under all gaps together",
+        expected=f"{share:g}",
+        remedy="Ask for a smaller share.",
+    )
+
+
+def gap_ages(is_observed: xr.DataArray) -> xr.Dataset:
+    """Tell how long the gap of each missing value is, and how old the last observation.
+
+    Parameters
+    ----------
+    is_observed
+        True where there is a value, dims ``time`` and any others; stamps increase. For hidden values:
+        ``coarse.notnull() & ~hidden``.
+
+    Returns
+    -------
+    xarray.Dataset
+        In days, dims as given: ``age`` since the last observation, 0 where observed and NaN before the
+        first; ``ahead`` to the next one, likewise; ``nearest``, the smaller of both; ``length``, of the
+        gap, the days between the two observations around it, NaN where there is none on one side (its
+        length is not known) and where observed.
+
+    Raises
+    ------
+    CubeProblem
+        No time, or stamps that do not increase.
+
+    Examples
+    --------
+    >>> days = np.arange("2019-07-01", "2019-07-06", dtype="M8[D]").astype("M8[ns]")
+    >>> seen = xr.DataArray([True, False, False, True, False], dims="time", coords={"time": days})
+    >>> ages = gap_ages(seen)
+    >>> ages["age"].values, ages["length"].values
+    (array([0., 1., 2., 0., 1.]), array([nan,  2.,  2., nan, nan]))
+    """
+    if (
+        "time" not in is_observed.coords
+        or not (np.diff(is_observed["time"].values) > 0 * DAY).all()
+    ):
+        raise CubeProblem(
+            str(is_observed.name or "mask"),
+            found="stamps that do not increase" if "time" in is_observed.coords else "no time",
+            expected="sorted times",
+        )
+    seen = is_observed.transpose("time", ...)
+    stamps = seen["time"].values.astype("M8[ns]")
+    day = ((stamps - stamps[0]) / DAY).reshape(-1, *[1] * (seen.ndim - 1))
+    last = np.maximum.accumulate(np.where(seen.values, day, -np.inf), axis=0)
+    following = np.minimum.accumulate(np.where(seen.values, day, np.inf)[::-1], axis=0)[::-1]
+    age, ahead = day - last, following - day
+    length = np.where(seen.values, np.nan, age + ahead - 1)
+    return xr.Dataset(
+        {
+            name: seen.copy(data=np.where(np.isfinite(values), values, np.nan))
+            for name, values in (
+                ("age", age),
+                ("ahead", ahead),
+                ("nearest", np.minimum(age, ahead)),
+                ("length", length),
+            )
+        }
+    ).transpose(*is_observed.dims)
+
+
+def baselines(cube: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Fill gaps with what costs nothing.
+
+    Parameters
+    ----------
+    cube
+        Dims ``time`` and any others; NaN in gaps.
+
+    Returns
+    -------
+    dict
+        ``persistence``, the last value, NaN before the first one; ``linear``, on a straight line in time
+        between the values around a gap, NaN where one of them is not there. Double precision.
+
+    Examples
+    --------
+    >>> days = np.arange("2019-07-01", "2019-07-05", dtype="M8[D]").astype("M8[ns]")
+    >>> cube = xr.DataArray([0.2, np.nan, np.nan, 0.5], dims="time", coords={"time": days})
+    >>> filled = baselines(cube)
+    >>> filled["persistence"].values, filled["linear"].values.round(3)
+    (array([0.2, 0.2, 0.2, 0.5]), array([0.2, 0.3, 0.4, 0.5]))
+    """
+    ages = gap_ages(cube.notnull())
+    cube = cube.transpose("time", ...)
+    values = cube.values.astype("f8")
+    is_seen = np.isfinite(values)
+    place = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    last = np.maximum.accumulate(np.where(is_seen, place, 0), axis=0)
+    after = np.minimum.accumulate(np.where(is_seen, place, len(values) - 1)[::-1], axis=0)[::-1]
+    before, later = (np.take_along_axis(values, one, axis=0) for one in (last, after))
+    age, ahead = (ages[name].transpose(*cube.dims).values for name in ("age", "ahead"))
+    share = np.divide(age, age + ahead, out=np.zeros_like(age), where=~is_seen)
+    line = np.where(is_seen, values, before + share * (later - before))
+    return {"persistence": cube.copy(data=before), "linear": cube.copy(data=line)}
+
+
+def score_filled(
+    products: Mapping[str, xr.DataArray],
+    truth: xr.DataArray,
+    hidden: xr.DataArray,
+    *,
+    by: By = "length",
+    classes: Sequence[int] = CLASSES,
+) -> xr.Dataset:
+    """Score filled values where the truth was hidden, by length of the gap or age of the last value.
+
+    Parameters
+    ----------
+    products
+        Filled fields by name, dims ``time, y, x``, m³ m⁻³, made without the hidden values and brought to
+        the coarse grid (`vadose.cubes.regrid.area_mean`).
+    truth
+        The coarse input with its hidden values.
+    hidden
+        What `lay_gaps` gives.
+    by
+        ``length`` of the gap, ``age`` since the last observation, or days to the ``nearest`` one.
+    classes
+        First day of each class.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every metric of `vadose.validate.metrics.METRICS`, dims ``product, days``; ``persistence`` and
+        ``linear`` stand beside the products, all on the same values: those that every one of them has.
+        ``days`` names the classes, and ``all``. ``is_small (days)``: fewer than 50 values, no base for a
+        claim. ``lost`` by ``reason`` counts hidden values that are not scored; the baselines need an
+        observation on either side.
+
+    Raises
+    ------
+    UnknownName
+        No such `by`.
+    CubeProblem
+        Grids, days or dims that differ.
+    ValueProblem
+        No hidden value that can be scored, a product with the name of a baseline, or classes that do not
+        increase from 1.
+
+    Examples
+    --------
+    >>> from vadose.synthetic import world
+    >>> small = world(size=32, days=24, factor=4, seed=0)
+    >>> coarse = small.coarse["soil_moisture"]
+    >>> hidden = lay_gaps(coarse, rng=0)
+    >>> score = score_filled({"truth": small.coarse_truth["soil_moisture"]}, coarse, hidden)
+    >>> score["product"].values.tolist()
+    ['truth', 'persistence', 'linear']
+    >>> int(score["n"].sel(product="truth", days="all") + score["lost"].sum()) == int(hidden.sum())
+    True
+    """
+    if by not in ("length", "age", "nearest"):
+        raise UnknownName("by", by, ("length", "age", "nearest"))
+    edges = np.asarray(classes)
+    if not edges.size or edges[0] != 1 or (np.diff(edges) <= 0).any():
+        raise ValueProblem(
+            "classes", found=f"{tuple(classes)}", expected="first days that increase from 1"
+        )
+    taken = set(products) & set(BASELINES)
+    if taken:
+        raise ValueProblem(
+            "products", found=f"{sorted(taken)}", expected="other names: these are the baselines"
+        )
+    truth, hidden = check_pair(truth, hidden)
+    known = truth.where(~hidden)
+    everyone = {
+        **{name: check_pair(one, truth)[0] for name, one in products.items()},
+        **baselines(known),
+    }
+    asked = hidden.values & truth.notnull().values
+    values = {name: one.transpose(*truth.dims).values[asked] for name, one in everyone.items()}
+    ages = {name: one.values[asked] for name, one in gap_ages(known.notnull()).items()}
+    has_product = np.logical_and.reduce(
+        [np.ones(asked.sum(), dtype=bool), *(np.isfinite(values[name]) for name in products)]
+    )
+    has_before, has_after = np.isfinite(ages["age"]), np.isfinite(ages["ahead"])
+    is_scored = has_product & has_before & has_after
+    lost = [
+        (~has_product).sum(),
+        (has_product & ~has_before).sum(),
+        (has_product & has_before & ~has_after).sum(),
+    ]
+    if not is_scored.any():
+        reasons = ", ".join(f"{why}: {n}" for why, n in zip(LOST, lost, strict=True) if n)
+        raise ValueProblem(
+            "hidden values",
+            found=f"none that can be scored ({reasons or 'none hidden'})",
+            expected="hidden values with an observation before and after",
+        )
+    number = np.searchsorted(edges, np.floor(ages[by][is_scored]), side="right") - 1
+    labels = _labels(edges)
+    observed = truth.values[asked][is_scored]
+    table = np.full((len(METRICS), len(everyone), len(labels)), np.nan)
+    for row, name in enumerate(everyone):
+        filled = values[name][is_scored]
+        for column in range(len(labels)):
+            is_in = number == column if column < edges.size else np.ones(number.size, dtype=bool)
+            pair = moments(filled[is_in], observed[is_in])
+            table[:, row, column] = [metric(pair) for metric in METRICS.values()]
+    result = xr.Dataset(
+        {name: (("product", "days"), table[place]) for place, name in enumerate(METRICS)},
+        coords={"product": list(everyone), "days": labels, "reason": list(LOST)},
+        attrs={"by": by},
+    )
+    result["is_small"] = "days", result["n"].values[0] < SMALL
+    result["lost"] = "reason", np.array(lost, dtype="i8")
+    return result
+
+
+def _labels(edges: npt.NDArray[np.int64]) -> list[str]:
+    """Name classes: the days that are in each.
+
+    Examples
+    --------
+    >>> _labels(np.array([1, 2, 4]))
+    ['1', '2-3', '4 or more', 'all']
+    """
+    last = [*(edges[1:] - 1).tolist()]
+    names = [
+        str(first) if first == end else f"{first}-{end}"
+        for first, end in zip(edges.tolist(), last, strict=False)
+    ]
+    return [*names, f"{edges[-1]} or more", "all"]
