@@ -369,7 +369,8 @@ def test_no_common_station_day_counts_the_reasons(
     even = products["truth"]["time"].dt.day % 2 == 0
     fields = {"even": products["truth"].where(even), "odd": products["truth"].where(~even)}
     with pytest.raises(
-        ValueProblem, match=r"found no station-day in common \(.*no product value: \d+\)"
+        ValueProblem,
+        match=r"no station-day in common \(.*no product value: \d+, no value of another product: \d+\)",
     ):
         score_stations(fields, world.stations)
 

@@ -180,7 +180,7 @@ def match_times(
         )
     stamps = np.asarray(times, dtype="M8[ns]")
     moments = stations["time"].values.astype("M8[ns]")
-    _check_clock(moments, stamps)
+    check_clock(moments, stamps)
     edges = stamps + np.arange(days + 1)[:, None] * DAY
     bounds = np.searchsorted(moments, edges)
     if not (bounds[0] < bounds[-1]).any():
@@ -195,7 +195,7 @@ def match_times(
     for start in range(0, len(result), _BLOCK):
         part = slice(start, start + _BLOCK)
         values = readings.isel(station=part).values.astype("f8")
-        result[part] = _interval_means(values, bounds, minimum_days)
+        result[part] = interval_means(values, bounds, minimum_days)
     return xr.DataArray(
         result,
         dims=("station", "time"),
@@ -265,7 +265,7 @@ def period_words(times: Times) -> str:
     return " to ".join(str(time.astype("M8[D]")) for time in (times.min(), times.max()))
 
 
-def _interval_means(values: Floats, bounds: Integers, minimum_days: int) -> Floats:
+def interval_means(values: Floats, bounds: Integers, minimum_days: int) -> Floats:
     """Average the daily means between bounds ``(days + 1, stamp)`` of readings ``(station, time)``."""
     is_read = np.pad(~np.isnan(values), ((0, 0), (0, 1)))
     filled = np.where(is_read, np.pad(values, ((0, 0), (0, 1))), 0.0)
@@ -282,7 +282,7 @@ def _interval_means(values: Floats, bounds: Integers, minimum_days: int) -> Floa
     return np.where(count >= minimum_days, total / np.maximum(count, 1), np.nan)
 
 
-def _check_clock(moments: Times, stamps: Times) -> None:
+def check_clock(moments: Times, stamps: Times) -> None:
     """Refuse stamps within the day where stations are daily: they would be matched a day late."""
     if (moments.astype("M8[D]") == moments).all() and (stamps.astype("M8[D]") != stamps).any():
         found = stamps[stamps.astype("M8[D]") != stamps][0]

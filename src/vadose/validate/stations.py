@@ -8,8 +8,6 @@ time step, which a product can fail at while every station's own course is right
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -18,19 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from vadose.errors import CubeProblem, NoOverlap, UnknownName, ValueProblem
-from vadose.grids import grid_of
+from vadose.errors import UnknownName, ValueProblem
 from vadose.validate.gain import correlation_gain, error_gain
-from vadose.validate.match import (
-    at_stations,
-    check_stations,
-    find_cells,
-    match_times,
-    period_words,
-    station_coordinates,
-)
+from vadose.validate.match import station_coordinates
 from vadose.validate.metrics import METRICS, r
-from vadose.validate.statistics import Moments, moments
+from vadose.validate.pairs import match
+from vadose.validate.statistics import MOMENTS, moments_along, unstacked
+from vadose.validate.times import Days
 
 #: Why a station-day takes no part, in the order in which they are asked.
 REASONS = ("outside the grid", "no station value", "no product value", "too few pairs")
@@ -41,9 +33,7 @@ SUMMARISED = ("r", "bias", "rmse", "ubrmse")
 #: What a 95 % interval leaves out, half of it on each side.
 OUTSIDE = 0.05
 
-_MOMENTS = tuple(field.name for field in dataclasses.fields(Moments))
 Floats = npt.NDArray[np.float64]
-Times = npt.NDArray[np.datetime64]
 
 
 def score_stations(
@@ -96,65 +86,49 @@ def score_stations(
     >>> used + int(lost.sum()) == 12 * 12
     True
     """
-    check_stations(stations)
-    times = _common_times(products, stations)
-    readings = match_times(stations, times, days=days).values
-    fields = _fields(products, stations, times)
-    is_inside = np.logical_and.reduce(
-        [find_cells(grid_of(field), stations)[0] >= 0 for field in products.values()]
-    )[:, None]
+    matchup = match(products, stations, time=Days(days))
+    is_inside = matchup["is_inside"].all("product").values[:, None]
+    readings, fields = matchup["reading"].values, matchup["value"].values
+    is_pair = matchup["is_pair"].values
     is_read = is_inside & ~np.isnan(readings)
-    is_pair = is_read & ~np.isnan(fields).any(axis=0)
     number = is_pair.sum(axis=1)
     is_used = number >= max(minimum_pairs, 1)
     lost_days = [
-        (~is_inside).sum() * times.size,
+        (~is_inside).sum() * is_pair.shape[1],
         (is_inside & ~is_read).sum(),
         (is_read & ~is_pair).sum(),
         number[~is_used].sum(),
     ]
-    if not is_pair.any():
-        raise ValueProblem(
-            "products and stations",
-            found="no station-day in common ("
-            + ", ".join(f"{name}: {n}" for name, n in zip(REASONS, lost_days, strict=True) if n)
-            + ")",
-            expected="a common sample",
-        )
     lost_stations = [
         (~is_inside).sum(),
         (is_inside[:, 0] & ~is_read.any(axis=1)).sum(),
         (is_read.any(axis=1) & (number == 0)).sum(),
         ((number > 0) & ~is_used).sum(),
     ]
-    pairs = [
-        [moments(p[s], o[s]) for p, o, s in zip(field, readings, is_pair, strict=True)]
-        for field in fields
-    ]
+    found = moments_along(fields, readings, is_pair)
     result = xr.Dataset(
         {
             name: (
                 ("product", "station"),
-                np.where(
-                    is_used | (name == "n"), [[metric(m) for m in row] for row in pairs], np.nan
-                ),
+                np.where(is_used | (name == "n"), metric(found), np.nan),
             )
             for name, metric in METRICS.items()
         },
-        coords={"product": list(products), **station_coordinates(stations), "time": times},
+        coords={
+            "product": list(products),
+            **station_coordinates(matchup),
+            "time": matchup["time"].values,
+        },
         attrs={"days": days, "minimum_pairs": minimum_pairs},
     )
     is_pair &= is_used[:, None]
     result["is_used"] = ("station", is_used)
-    result["moments"] = (
-        ("product", "station", "moment"),
-        np.array([[dataclasses.astuple(m) for m in row] for row in pairs], "f8"),
-    )
+    result["moments"] = ("product", "station", "moment"), found.stacked()
     result["r_spatial"] = ("product", "time"), _spatial(fields, readings, is_pair)
     result["stations_at_time"] = ("time", is_pair.sum(axis=0))
     result["lost_stations"] = ("reason", np.array(lost_stations, "i8"))
     result["lost_station_days"] = ("reason", np.array(lost_days, "i8"))
-    return result.assign_coords(moment=list(_MOMENTS), reason=list(REASONS))
+    return result.assign_coords(moment=list(MOMENTS), reason=list(REASONS))
 
 
 def summary(score: xr.Dataset) -> dict[str, Any]:
@@ -189,14 +163,12 @@ def summary(score: xr.Dataset) -> dict[str, Any]:
     products: dict[str, Any] = {}
     for product in score["product"].values:
         one = score.sel(product=product)
-        pooled = functools.reduce(
-            Moments.merge, (_moments(row) for row in one["moments"].values[is_used]), Moments()
-        )
+        pooled = unstacked(one["moments"].values[is_used]).merge_along(0)
         r_spatial = one["r_spatial"].values[is_step]
         products[str(product)] = {
             **{name: _spread(one[name].values[is_used], name) for name in SUMMARISED},
             "r_undefined": int(np.isnan(one["r"].values[is_used]).sum()),
-            "pooled": {name: metric(pooled) for name, metric in METRICS.items()},
+            "pooled": {name: float(metric(pooled)) for name, metric in METRICS.items()},
             "r_spatial": {
                 "median": _spread(r_spatial, "r")["median"],
                 "steps": int(is_step.sum()),
@@ -313,55 +285,10 @@ def _interval(difference: Floats, drawn: npt.NDArray[np.int64]) -> dict[str, flo
     return {"median": float(np.median(difference)), "lower": lower, "upper": upper}
 
 
-def _common_times(products: Mapping[str, xr.DataArray], stations: xr.Dataset) -> Times:
-    """Give the stamps that all products have; the days of the stations if none has time."""
-    common: Times | None = None
-    for name, product in products.items():
-        if "time" not in product.dims:
-            continue
-        times = product["time"].values.astype("M8[ns]")
-        if np.unique(times).size < times.size:
-            raise CubeProblem(name, found="stamps that repeat", expected="one step a stamp")
-        before = times if common is None else common
-        common = np.intersect1d(before, times)
-        if not common.size:
-            raise NoOverlap(
-                name,
-                found=f"no stamp in common: it has {period_words(times)}, "
-                f"those before it {period_words(before)}",
-                expected="products of one period, stamped alike",
-            )
-    if not products:
-        raise ValueProblem("products", found="none", expected="one or more")
-    days = stations["time"].values.astype("M8[D]")
-    return np.unique(days).astype("M8[ns]") if common is None else common
-
-
-def _fields(products: Mapping[str, xr.DataArray], stations: xr.Dataset, times: Times) -> Floats:
-    """Take all products at the stations, ``product, station, time``; lazy ones are read together."""
-    taken = {}
-    for place, product in enumerate(products.values()):
-        if "time" in product.dims:
-            values = at_stations(product.sel(time=times), stations)
-        else:
-            values = at_stations(product, stations).isel(time=np.zeros(times.size, "i8"))
-        taken[str(place)] = values.variable
-    return np.stack([one.values.astype("f8") for one in xr.Dataset(taken).compute().values()])
-
-
 def _spatial(fields: Floats, readings: Floats, is_pair: npt.NDArray[np.bool_]) -> Floats:
     """Correlate over the stations of each time step, ``product, time``."""
-    result = np.full((len(fields), readings.shape[1]), np.nan)
-    for step in np.flatnonzero(is_pair.sum(axis=0) >= MINIMUM_STATIONS):
-        sample = is_pair[:, step]
-        reading = readings[sample, step]
-        result[:, step] = [r(moments(field[sample, step], reading)) for field in fields]
-    return result
-
-
-def _moments(row: Floats) -> Moments:
-    values = dict(zip(_MOMENTS, row.tolist(), strict=True))
-    return Moments(**{**values, "n": int(values["n"])})
+    found = r(moments_along(fields.swapaxes(1, 2), readings.T, is_pair.T))
+    return np.where(is_pair.sum(axis=0) >= MINIMUM_STATIONS, found, np.nan)
 
 
 def _spread(values: Floats, name: str) -> dict[str, float]:

@@ -2,22 +2,31 @@
 
 A score is a statistic of pairs, then a weighted mean, then a function of means. The moments are that
 middle: those of tiles, stations or days merge into those of all (Chan et al. 1983), so that a score does
-not depend on how the data was cut.
+not depend on how the data was cut. They are numbers for one sample, or arrays for many at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vadose.errors import ValueProblem
 
+#: A number, or an array with a number for each sample: numpy's functions take either.
+Value = Any
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+#: Rows that are taken at once: few enough for the caches of a processor.
+_BLOCK = 64
+
 
 @dataclass(frozen=True)
 class Moments:
-    """Hold the first and second moments of pairs.
+    """Hold the first and second moments of pairs, of one sample or of many.
 
     Attributes
     ----------
@@ -26,21 +35,21 @@ class Moments:
     weight
         Sum of their weights.
     product, reference
-        Weighted means.
+        Weighted means; 0 without pairs.
     product_square, reference_square, cross
         Weighted sums of squared and crossed departures from those means.
     absolute_error
         Weighted sum of absolute differences.
     """
 
-    n: int = 0
-    weight: float = 0.0
-    product: float = 0.0
-    reference: float = 0.0
-    product_square: float = 0.0
-    reference_square: float = 0.0
-    cross: float = 0.0
-    absolute_error: float = 0.0
+    n: Value = 0
+    weight: Value = 0.0
+    product: Value = 0.0
+    reference: Value = 0.0
+    product_square: Value = 0.0
+    reference_square: Value = 0.0
+    cross: Value = 0.0
+    absolute_error: Value = 0.0
 
     def merge(self, other: Moments) -> Moments:
         """Give the moments of both samples together.
@@ -57,10 +66,9 @@ class Moments:
         >>> a.merge(b).n
         3
         """
-        if self.n == 0 or other.n == 0:
-            return other if self.n == 0 else self
         weight = self.weight + other.weight
-        share = other.weight / weight
+        # without any pair there is nothing to share
+        share = other.weight / np.where(weight > 0, weight, 1.0)[()]
         product = other.product - self.product
         reference = other.reference - self.reference
         between = self.weight * share
@@ -77,13 +85,76 @@ class Moments:
             absolute_error=self.absolute_error + other.absolute_error,
         )
 
+    def merge_along(self, axis: int) -> Moments:
+        """Give the moments of all samples along an axis together.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> apart = moments_along(np.array([[1.0, 2.0], [4.0, 6.0]]), np.zeros((2, 2)))
+        >>> float(apart.merge_along(0).product)
+        3.25
+        """
+        weight = self.weight.sum(axis)
+        scale = np.where(weight > 0, weight, 1.0)
+        product = (self.weight * self.product).sum(axis) / scale
+        reference = (self.weight * self.reference).sum(axis) / scale
+        dp = self.product - np.expand_dims(product, axis)
+        do = self.reference - np.expand_dims(reference, axis)
+        return Moments(
+            n=self.n.sum(axis),
+            weight=weight,
+            product=product[()],
+            reference=reference[()],
+            product_square=(self.product_square + self.weight * dp**2).sum(axis),
+            reference_square=(self.reference_square + self.weight * do**2).sum(axis),
+            cross=(self.cross + self.weight * dp * do).sum(axis),
+            absolute_error=self.absolute_error.sum(axis),
+        )
+
+    def select(self, where: Any) -> Moments:
+        """Take the samples at an index of arrays of moments.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> apart = moments_along(np.array([[1.0, 2.0], [4.0, 6.0]]), np.zeros((2, 2)))
+        >>> float(apart.select(1).product)
+        5.0
+        """
+        return Moments(*(np.asarray(one)[where] for one in _parts(self)))
+
+    def stacked(self) -> Floats:
+        """Give all parts as one array, with a last dimension in the order of `MOMENTS`."""
+        return np.stack([np.asarray(one, "f8") for one in _parts(self)], axis=-1)
+
+
+#: Names of the parts of moments, in order.
+MOMENTS = tuple(field.name for field in dataclasses.fields(Moments))
+
+
+def _parts(m: Moments) -> tuple[Value, ...]:
+    return tuple(getattr(m, name) for name in MOMENTS)
+
+
+def unstacked(parts: Floats) -> Moments:
+    """Give back what `Moments.stacked` has laid out.
+
+    Examples
+    --------
+    >>> some = moments(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
+    >>> unstacked(some.stacked()) == some
+    True
+    """
+    return Moments(*np.moveaxis(parts, -1, 0))
+
 
 def moments(
     product: npt.NDArray[np.floating],
     reference: npt.NDArray[np.floating],
     weight: npt.NDArray[np.floating] | None = None,
 ) -> Moments:
-    """Give the moments of pairs.
+    """Give the moments of pairs, all of them one sample.
 
     Parameters
     ----------
@@ -109,9 +180,7 @@ def moments(
             "pairs", found=f"{p.size}, {o.size} and {w.size} values", expected="as many of each"
         )
     if not (np.isfinite(p).all() and np.isfinite(o).all() and np.isfinite(w).all()):
-        raise ValueProblem(
-            "pairs", found="NaN among them", expected="the common sample of product and reference"
-        )
+        raise _not_finite()
     if (w < 0).any():
         raise ValueProblem("weights", found="negative values", expected="0 or more")
     total = w.sum()
@@ -128,4 +197,122 @@ def moments(
         reference_square=float(w @ do**2),
         cross=float(w @ (dp * do)),
         absolute_error=float(w @ np.abs(p - o)),
+    )
+
+
+def moments_along(
+    product: npt.NDArray[np.floating],
+    reference: npt.NDArray[np.floating],
+    where: Booleans | None = None,
+) -> Moments:
+    """Give the moments of pairs along the last axis, of many samples at once.
+
+    Parameters
+    ----------
+    product, reference
+        Dims ``(..., time)``, broadcast against each other.
+    where
+        Pairs that count, broadcast likewise; all unless given. No NaN among them: the caller names the
+        common sample.
+
+    Returns
+    -------
+    Moments
+        Of arrays with the leading dims.
+
+    Raises
+    ------
+    ValueProblem
+        When a value of a pair that counts is not finite.
+
+    Examples
+    --------
+    >>> product = np.array([[1.0, 3.0, np.nan], [2.0, 2.0, 5.0]])
+    >>> moments_along(product, np.array([2.0, 2.0, 2.0]), ~np.isnan(product)).absolute_error
+    array([2., 3.])
+    """
+    where = np.ones((1,), bool) if where is None else where
+    p, o, sample = np.broadcast_arrays(product, reference, where)
+    shape = p.shape[:-1]
+    rows = list(np.ndindex(shape[:-1])) if shape else []
+    table = np.zeros((*shape, len(MOMENTS)))
+    if not shape:
+        table[...] = _of_rows(p[None], o[None], sample[None])[0]
+    for row in rows:
+        for start in range(0, shape[-1], _BLOCK):
+            part = (*row, slice(start, start + _BLOCK))
+            table[part] = _of_rows(p[part], o[part], sample[part])
+    found = unstacked(table)
+    return dataclasses.replace(found, n=found.n.astype("i8"))
+
+
+def _of_rows(product: Value, reference: Value, sample: Booleans) -> Floats:
+    """Give the moments of each row, as columns; zeros for a row without pairs."""
+    p, o = np.where(sample, product, 0.0), np.where(sample, reference, 0.0)
+    number = sample.sum(axis=-1)
+    scale = 1.0 / np.maximum(number, 1)
+    error = np.abs(p - o).sum(axis=-1)
+    if not np.isfinite(error).all():
+        raise _not_finite()
+    mean_p, mean_o = p.sum(axis=-1) * scale, o.sum(axis=-1) * scale
+    # what is no pair is 0 in both, before and after the means are taken off
+    p -= mean_p[:, None]
+    o -= mean_o[:, None]
+    p *= sample
+    o *= sample
+    squares = [np.einsum("rt,rt->r", a, b) for a, b in ((p, p), (o, o), (p, o))]
+    return np.stack([number, number, mean_p, mean_o, *squares, error], axis=-1)
+
+
+def moments_by(
+    product: npt.NDArray[np.floating],
+    reference: npt.NDArray[np.floating],
+    group: npt.NDArray[np.integer],
+    count: int,
+) -> Moments:
+    """Give the moments of pairs by group, in two passes over the pairs whatever the number of groups.
+
+    Parameters
+    ----------
+    product, reference
+        Dims ``(pair)``, no NaN.
+    group
+        Number of the group of each pair, from 0.
+    count
+        Number of groups.
+
+    Returns
+    -------
+    Moments
+        Of arrays with the dim ``(group)``; zeros for a group without pairs.
+
+    Raises
+    ------
+    ValueProblem
+        When a value is not finite.
+
+    Examples
+    --------
+    >>> moments_by(np.array([1.0, 3.0, 5.0]), np.zeros(3), np.array([0, 0, 2]), 3).product
+    array([2., 0., 5.])
+    """
+    p, o = np.asarray(product, "f8"), np.asarray(reference, "f8")
+    number = np.bincount(group, minlength=count)
+    scale = 1.0 / np.maximum(number, 1)
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(group, weights=values, minlength=count).astype("f8", copy=False)
+
+    error = total(np.abs(p - o))
+    if not np.isfinite(error).all():
+        raise _not_finite()
+    mean_p, mean_o = total(p) * scale, total(o) * scale
+    dp, do = p - mean_p[group], o - mean_o[group]
+    squares = total(dp * dp), total(do * do), total(dp * do)
+    return Moments(number, number.astype("f8"), mean_p, mean_o, *squares, error)
+
+
+def _not_finite() -> ValueProblem:
+    return ValueProblem(
+        "pairs", found="NaN among them", expected="the common sample of product and reference"
     )
