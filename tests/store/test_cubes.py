@@ -430,7 +430,7 @@ def test_no_thread_writes_after_the_clean_up(tmp_path: Path) -> None:
         if block_info and block_info[0]["chunk-location"][0] == 0:
             started.set()
             time.sleep(0.2)  # still at work when its neighbour fails
-        elif block_info and started.wait(5):
+        elif block_info and started.wait(60):
             raise RuntimeError("no more")
         return values
 
