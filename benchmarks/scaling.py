@@ -8,7 +8,7 @@ falls on both: 1 is linear, less is better than that, for what is paid once weig
 that of the whole command, and is less sensitive to others.
 Run from the root of the repository::
 
-    python benchmarks/scaling.py [--cells 14] [--days 16] [--max-mem 2GB]
+    python benchmarks/scaling.py [--cells 14] [--days 64] [--max-mem 2GB]
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
     """Downscale the three domains, print the table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=14, help="coarse cells along the least side")
-    parser.add_argument("--days", type=int, default=16)
+    parser.add_argument("--days", type=int, default=64)
     parser.add_argument("--max-mem", default="2GB")
     parser.add_argument("--scratch", help="folder for the runs, which are removed")
     options = parser.parse_args()
