@@ -65,6 +65,27 @@ class Variable:
         return attributes
 
 
+#: What may stand beside a variable about its uncertainty, and whether it is a value of that variable.
+_ABOUT = {
+    "_spread": ("standard deviation of the model's parts, of", False),
+    "_lower": ("lower end of the prediction interval of", True),
+    "_upper": ("upper end of the prediction interval of", True),
+    "_interval_width": ("width of the prediction interval of", False),
+}
+
+
+def _about(base: Variable, name: str, words: str, *, is_level: bool) -> Variable:
+    """Describe what says how sure a variable is: an end of its interval, or a size in its unit."""
+    low, high = base.valid_range
+    return replace(
+        base,
+        name=name,
+        long_name=f"{words} {base.long_name}",
+        standard_name=base.standard_name if is_level else "",
+        valid_range=base.valid_range if is_level else (0.0, high - low),
+    )
+
+
 def _table() -> dict[str, Variable]:
     water = "volume_fraction_of_condensed_water_in_soil"
     mask = partial(
@@ -238,16 +259,14 @@ def _table() -> dict[str, Variable]:
         )
         for meaning in IGBP.meanings
     ]
+    words, is_level = _ABOUT["_spread"]
+    rows += [
+        _about(row, f"{row.name}_spread", words, is_level=is_level)
+        for row in rows
+        if row.name in ("soil_moisture", "root_zone_soil_moisture", "relative_soil_moisture")
+    ]
     return {row.name: row for row in rows}
 
-
-#: What may stand beside a variable about its uncertainty, and whether it is a value of that variable.
-_ABOUT = {
-    "_spread": ("standard deviation of the model's parts, of", False),
-    "_lower": ("lower end of the prediction interval of", True),
-    "_upper": ("upper end of the prediction interval of", True),
-    "_interval_width": ("width of the prediction interval of", False),
-}
 
 #: Every variable a cube may hold, by name.
 VARIABLES: dict[str, Variable] = _table()
@@ -300,18 +319,6 @@ def variable(name: str) -> Variable:
     if name not in VARIABLES:
         raise UnknownName("variable", name, VARIABLES)
     return VARIABLES[name]
-
-
-def _about(base: Variable, name: str, words: str, *, is_level: bool) -> Variable:
-    """Describe what says how sure a variable is: an end of its interval, or a size in its unit."""
-    low, high = base.valid_range
-    return replace(
-        base,
-        name=name,
-        long_name=f"{words} {base.long_name}",
-        standard_name=base.standard_name if is_level else "",
-        valid_range=base.valid_range if is_level else (0.0, high - low),
-    )
 
 
 def _past(base: Variable, kind: str, days: int) -> Variable:
