@@ -8,6 +8,7 @@ partner, as QA4SM does with pytesmo.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +153,8 @@ def moving_anomaly(
     >>> moving_anomaly(np.array([1.0, 2.0, np.nan, 4.0, 9.0]), days, window=3, minimum=2)
     array([-0.5,  0.5,  nan, -2.5,  2.5])
     """
-    return np.asarray(values - moving_mean(values, times, window=window, minimum=minimum), "f8")
+    means = moving_mean(values, times, window=window, minimum=minimum)
+    return np.subtract(values, means, out=means)
 
 
 def climatology(values: Floats, times: Times, *, minimum_years: int = MINIMUM_YEARS) -> Floats:
@@ -230,17 +232,33 @@ def _replaced(matchup: xr.Dataset, anomaly: Function, words: str) -> xr.Dataset:
     )
 
 
-def _window_means(values: Floats, begin: Integers, end: Integers, minimum: int) -> Floats:
-    """Average between places in time, from running sums; about the row's mean, for the sake of the last bits."""
+def _window_means(
+    values: Floats, begin: Integers, end: Integers, minimum: int, *, fast: bool = True
+) -> Floats:
+    """Average between places in time, from running sums about the row's first value, to spare the last bits."""
     is_value = ~np.isnan(values)
-    level = np.where(is_value, values, 0.0).sum(axis=1, keepdims=True)
-    level /= np.maximum(is_value.sum(axis=1, keepdims=True), 1)
+    first = is_value.argmax(axis=1)
+    level = np.where(is_value.any(axis=1), values[np.arange(len(values)), first], 0.0)
+    if fast and (average := _compiled()) is not None:
+        means = np.empty_like(values)
+        room = values.shape[1] + 1
+        average(values, level, begin, end, minimum, np.empty(room), np.empty(room, "i8"), means)
+        return means
     sums, number = (np.zeros((len(values), values.shape[1] + 1)) for _ in range(2))
-    np.cumsum(np.where(is_value, values - level, 0.0), axis=1, out=sums[:, 1:])
+    np.cumsum(np.where(is_value, values - level[:, None], 0.0), axis=1, out=sums[:, 1:])
     np.cumsum(is_value, axis=1, out=number[:, 1:])
     total = np.take(sums, end, axis=1) - np.take(sums, begin, axis=1)
     count = np.take(number, end, axis=1) - np.take(number, begin, axis=1)
-    return np.where(count >= minimum, total / np.maximum(count, 1.0) + level, np.nan)
+    return np.where(count >= minimum, total / np.maximum(count, 1.0) + level[:, None], np.nan)
+
+
+def _compiled() -> Callable[..., None] | None:
+    try:
+        from vadose.validate.fast_series import average_windows
+    except (ImportError, RuntimeError):
+        # numba is not installed, or finds no folder to keep what it compiles
+        return None
+    return cast("Callable[..., None]", average_windows)
 
 
 def _means_by(values: Floats, group: Integers, count: int) -> Floats:
@@ -274,9 +292,9 @@ def _day_of_year(times: Times) -> Integers:
 
 def _in_blocks(values: Floats, function: Function, size: int | None = None) -> Floats:
     """Apply a function of ``(row, time)`` to rows, few at once."""
-    rows = np.asarray(values, "f8").reshape(-1, values.shape[-1])
+    rows = values.reshape(-1, values.shape[-1])
     result = np.empty((len(rows), size or rows.shape[1]))
     for start in range(0, len(rows), _BLOCK):
         part = slice(start, start + _BLOCK)
-        result[part] = function(rows[part])
+        result[part] = function(np.array(rows[part], "f8"))
     return result.reshape(*values.shape[:-1], -1)

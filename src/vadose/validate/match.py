@@ -128,7 +128,9 @@ def at_stations(field: xr.DataArray, stations: xr.Dataset) -> xr.DataArray:
     taken = field.isel(cells).reset_coords(drop=True)
     if "time" not in field.dims:
         taken = taken.expand_dims(time=stations["time"].values)
-    taken = taken.transpose("station", "time").where(xr.DataArray(is_inside, dims="station"))
+    taken = taken.transpose("station", "time")
+    if not is_inside.all():
+        taken = taken.where(xr.DataArray(is_inside, dims="station"))
     return taken.assign_coords(station_coordinates(stations))
 
 
@@ -267,6 +269,10 @@ def period_words(times: Times) -> str:
 
 def interval_means(values: Floats, bounds: Integers, minimum_days: int) -> Floats:
     """Average the daily means between bounds ``(days + 1, stamp)`` of readings ``(station, time)``."""
+    if len(bounds) == 2 and (bounds[1] - bounds[0] <= 1).all():
+        # a mean of one reading is that reading
+        taken = values[:, np.minimum(bounds[0], values.shape[1] - 1)]
+        return np.where(bounds[0] < bounds[1], taken, np.nan)
     is_read = np.pad(~np.isnan(values), ((0, 0), (0, 1)))
     filled = np.where(is_read, np.pad(values, ((0, 0), (0, 1))), 0.0)
     total = np.zeros((len(values), bounds.shape[1]))

@@ -65,8 +65,8 @@ def match(
     Returns
     -------
     xarray.Dataset
-        A matchup: ``value (product, station, time)`` and ``reading (station, time)``, m³ m⁻³, double
-        precision, NaN in gaps; ``is_pair (station, time)``, the common sample; ``is_inside (product,
+        A matchup: ``value (product, station, time)``, in the precision of the products, and ``reading
+        (station, time)``, m³ m⁻³, NaN in gaps; ``is_pair (station, time)``, the common sample; ``is_inside (product,
         station)``; ``n (product, station)`` pairs and ``lost (product, station, reason)``, which add up
         to the number of stamps.
 
@@ -229,7 +229,8 @@ def _values(
             of_time = still.isel(time=np.zeros(times.size, "i8"))
         taken[str(place)] = of_time.variable
     computed = xr.Dataset(taken).compute()
-    values = np.empty((len(taken), stations.sizes["station"], times.size))
+    kind = np.result_type("f4", *(one.dtype for one in computed.values()))
+    values = np.empty((len(taken), stations.sizes["station"], times.size), kind)
     for place in range(len(taken)):
         values[place] = computed[str(place)].values
     return values

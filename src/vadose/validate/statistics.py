@@ -8,8 +8,9 @@ not depend on how the data was cut. They are numbers for one sample, or arrays f
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -204,6 +205,8 @@ def moments_along(
     product: npt.NDArray[np.floating],
     reference: npt.NDArray[np.floating],
     where: Booleans | None = None,
+    *,
+    fast: bool = True,
 ) -> Moments:
     """Give the moments of pairs along the last axis, of many samples at once.
 
@@ -214,6 +217,8 @@ def moments_along(
     where
         Pairs that count, broadcast likewise; all unless given. No NaN among them: the caller names the
         common sample.
+    fast
+        Use numba where it is installed; the numbers are the same to rounding.
 
     Returns
     -------
@@ -234,26 +239,40 @@ def moments_along(
     where = np.ones((1,), bool) if where is None else where
     p, o, sample = np.broadcast_arrays(product, reference, where)
     shape = p.shape[:-1]
-    rows = list(np.ndindex(shape[:-1])) if shape else []
-    table = np.zeros((*shape, len(MOMENTS)))
+    table = np.zeros((*(shape or (1,)), len(MOMENTS)))
     if not shape:
-        table[...] = _of_rows(p[None], o[None], sample[None])[0]
-    for row in rows:
-        for start in range(0, shape[-1], _BLOCK):
+        p, o, sample = p[None], o[None], sample[None]
+    add = _compiled() if fast else None
+    for row in np.ndindex(table.shape[:-2]):
+        for start in range(0, table.shape[-2], _BLOCK):
             part = (*row, slice(start, start + _BLOCK))
-            table[part] = _of_rows(p[part], o[part], sample[part])
-    found = unstacked(table)
+            rows = np.array(p[part], "f8"), np.array(o[part], "f8"), np.array(sample[part])
+            if add is None:
+                table[part] = _of_rows(*rows)
+            else:
+                add(*rows, table[part])
+    if not np.isfinite(table).all():
+        raise _not_finite()
+    found = unstacked(table if shape else table[0])
     return dataclasses.replace(found, n=found.n.astype("i8"))
 
 
-def _of_rows(product: Value, reference: Value, sample: Booleans) -> Floats:
-    """Give the moments of each row, as columns; zeros for a row without pairs."""
-    p, o = np.where(sample, product, 0.0), np.where(sample, reference, 0.0)
+def _compiled() -> Callable[..., None] | None:
+    try:
+        from vadose.validate.fast_series import add_moments
+    except (ImportError, RuntimeError):
+        # numba is not installed, or finds no folder to keep what it compiles
+        return None
+    return cast("Callable[..., None]", add_moments)
+
+
+def _of_rows(p: Floats, o: Floats, sample: Booleans) -> Floats:
+    """Give the moments of each row, as columns; zeros for a row without pairs. Writes into its arguments."""
+    p[~sample] = 0.0
+    o[~sample] = 0.0
     number = sample.sum(axis=-1)
     scale = 1.0 / np.maximum(number, 1)
     error = np.abs(p - o).sum(axis=-1)
-    if not np.isfinite(error).all():
-        raise _not_finite()
     mean_p, mean_o = p.sum(axis=-1) * scale, o.sum(axis=-1) * scale
     # what is no pair is 0 in both, before and after the means are taken off
     p -= mean_p[:, None]
