@@ -41,6 +41,7 @@ def test_planted_errors_are_found() -> None:
     assert not found["is_constrained"].any()
     assert found["error_sd"].units == "m3 m-3"
     assert found["error_variance"].units == "(m3 m-3)2"
+    assert "units" not in found["is_constrained"].attrs
 
 
 def test_three_products_give_the_classical_hat() -> None:

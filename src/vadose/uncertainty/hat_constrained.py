@@ -216,7 +216,7 @@ class Root:
 def _on_bound(free: Floats, root: Root, length: Floats) -> Floats:
     """Give the free numbers of the smallest objective with H = 0, in units of the mean variance."""
     products, places = free.shape
-    inverse: Floats = np.linalg.inv(length)
+    inverse = np.asarray(np.linalg.inv(length), np.float64)
     difference = np.concatenate([np.eye(root.size), -np.ones((root.size, 1))], axis=1) @ inverse
     sides = [np.broadcast_to(row, (places, products)) for row in difference]
     _, singular, axes = np.linalg.svd(np.stack(root.solve(sides), axis=1), full_matrices=True)

@@ -37,7 +37,11 @@ class Output:
 
 
 def check_products(
-    products: Mapping[str, xr.DataArray], *, least: int, most: int | None = None
+    products: Mapping[str, xr.DataArray],
+    *,
+    least: int,
+    most: int | None = None,
+    one_unit: bool = True,
 ) -> dict[str, xr.DataArray]:
     """Check that products can be held against each other: number, dims, coordinates, units.
 
@@ -47,6 +51,8 @@ def check_products(
         By name, with ``time`` and the same dims and coordinates.
     least, most
         How many there must be.
+    one_unit
+        They must have the same unit; a product without any passes.
 
     Returns
     -------
@@ -88,7 +94,7 @@ def check_products(
                 remedy="Put all products on one grid and on common times first.",
             ) from problem
         units = [each.attrs.get("units") for each in (products[first], array)]
-        if None not in units and units[0] != units[1]:
+        if one_unit and None not in units and units[0] != units[1]:
             raise UnitProblem(
                 f"product {name!r}",
                 found=f"unit {units[1]!r}",
@@ -152,6 +158,7 @@ def map_places(
         output_core_dims=[list(output.dims) for output in outputs.values()],
         output_dtypes=[np.dtype(output.dtype) for output in outputs.values()],
         dask="parallelized",
+        keep_attrs=False,
         dask_gufunc_kwargs={"output_sizes": dict(sizes)},
         join="exact",
     )
