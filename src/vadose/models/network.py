@@ -37,9 +37,14 @@ if TYPE_CHECKING:
 
     from vadose.models.training import Data, History, Plan
 
-#: Samples predicted at once. A block is always filled up to this size, so that every sample goes through
-#: the same arithmetic, and gives the same bits, whatever stands beside it.
-PREDICTED_AT_ONCE: dict[Kind, int] = {"rows": 4096, "sequences": 128, "patches": 1}
+#: Places predicted at once, so that what a network makes of them lies in the cache of a core. A block of
+#: rows or sequences is always filled up to a size that does not depend on how many there are, so that every
+#: sample goes through the same arithmetic, and gives the same bits, whatever stands beside it.
+PREDICTED_AT_ONCE = 2048
+#: Fewest sequences predicted at once, however long they are.
+FEWEST_SEQUENCES = 32
+#: Most places of the blocks that are predicted side by side; a larger map has all cores for its own.
+PLACES_SIDE_BY_SIDE = 2**18
 #: Share of the groups that is held back to stop by.
 HELD_BACK = 0.15
 #: Fewest places to learn from.
@@ -88,6 +93,8 @@ class Network(ABC):
     progress: Progress = staticmethod(quiet)
     #: Folder for checkpoints; set by whoever wants to resume.
     checkpoint: Path | None = None
+    #: Threads that predict, with the same bits whatever their number; as many as torch's unless set.
+    workers: int | None = None
 
     modules_: list[nn.Module]
     histories_: list[History]
@@ -253,21 +260,43 @@ class Network(ABC):
         return values[..., 0] if self.outputs_ is None else values
 
     def _blocks(self, module: nn.Module, table: Table) -> Iterator[tuple[slice, Table]]:
+        """Give predictions of a module block by block, with the samples that they are of."""
         import torch
 
-        from vadose.models.training import device, precision
+        from vadose.models import training
+        from vadose.models.cores import side_by_side
+        from vadose.models.inference import swift
 
-        where = device()
+        where = training.device()
         module.to(where)
         module.eval()
-        size = PREDICTED_AT_ONCE[self.kind]
-        for start in range(0, len(table), size):
+        is_mixed = self.is_mixed and where.type in training.MIXED_ON
+        predict = swift(module) if where.type == "cpu" and not is_mixed else module
+        size = self._at_once(table.shape)
+
+        def one_block(start: int) -> tuple[slice, Table]:
             part = self._scaled(table[start : start + size])
             filled = np.zeros((size, *part.shape[1:]), dtype=np.float32)
             filled[: len(part)] = part
-            with torch.inference_mode(), precision(where, is_mixed=self.is_mixed):
-                values = module(torch.from_numpy(filled).to(where)).float().cpu().numpy()
-            yield slice(start, start + len(part)), values[: len(part)]
+            with torch.inference_mode(), training.precision(where, is_mixed=self.is_mixed):
+                values = predict(torch.from_numpy(filled).to(where)).float().cpu().numpy()
+            return slice(start, start + len(part)), values[: len(part)]
+
+        cores = self.workers or torch.get_num_threads()
+        workers = max(
+            1, min(cores, PLACES_SIDE_BY_SIDE // (size * int(np.prod(table.shape[1:-1]))))
+        )
+        starts = range(0, len(table), size)
+        yield from side_by_side(one_block, starts, workers=workers, cores=cores // workers)
+
+    def _at_once(self, shape: tuple[int, ...]) -> int:
+        """Say how many samples make a block."""
+        if self.kind == "patches":
+            return 1
+        steps = shape[1] if self.kind == "sequences" else 1
+        # whole multiples, for the rounding of a product depends on the kind of its size
+        times = PREDICTED_AT_ONCE // (max(steps, 1) * FEWEST_SEQUENCES)
+        return max(times, 1) * FEWEST_SEQUENCES
 
     def _need_fit(self) -> None:
         if not hasattr(self, "modules_"):
