@@ -7,15 +7,11 @@ wrong type are errors that name the place, what was found and the nearest valid 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import (
-    BaseModel,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -23,7 +19,8 @@ from pydantic import (
 
 from vadose.config.build import Build, Part, Stations
 from vadose.config.learning import Hold, Search, checked_parameters
-from vadose.errors import FileProblem, RecipeProblem, UnknownName, VadoseError
+from vadose.config.reading import checked, read_text
+from vadose.errors import UnknownName, VadoseError
 from vadose.models import MODELS
 from vadose.schema import VARIABLES, variable
 
@@ -237,28 +234,8 @@ def read_recipe(path: str | Path) -> Recipe:
     >>> read_recipe(DEMO_RECIPE).target
     'soil_moisture'
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise FileProblem(path, found="no such file", expected="a recipe (YAML)") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileProblem(path, found=f"no readable text ({error})", expected="YAML") from error
+    text = read_text(Path(path), "a recipe (YAML)")
     return parse_recipe(text, source=str(path))
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuse a key that stands twice; YAML would keep the last one in silence."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
-            seen.add(key.value if isinstance(key.value, str) else None)
-        return super().construct_mapping(node, deep)
 
 
 def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
@@ -276,75 +253,16 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of also, build, \
 hold, methods, notes, packed, predictors, publish, seed, stations, target, title. Did you mean 'title'?
     """
-    try:
-        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day such as 2019-02-30
-        detail = " ".join(str(error).split())
-        raise RecipeProblem(source, found=f"no valid YAML ({detail})") from error
-    if not isinstance(content, dict):
-        found = "nothing" if content is None else f"a {type(content).__name__}"
-        raise RecipeProblem(source, found=found, expected="keys such as title and build")
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise _problem(error, source) from error
+    return checked(Recipe, text, source=source, example="title and build")
 
 
-def _problem(error: ValidationError, source: str) -> RecipeProblem:
-    """Turn the first fault into one clear message; a misspelt key explains a missing one."""
-    faults = error.errors()
-    foreign = ("extra_forbidden", "invalid_key")
-    first = next((one for one in faults if one["type"] in foreign), faults[0])
-    place = [str(part) for part in first["loc"]]
-    subject = f"{source}: {'.'.join(place)}" if place else source
-    if first["type"] in foreign:
-        valid = sorted(_fields_at(Recipe, place[:-1]))
-        near = difflib.get_close_matches(place[-1], valid, n=1, cutoff=0.4)
-        return RecipeProblem(
-            subject,
-            found="an unknown key",
-            expected=f"one of {', '.join(valid)}",
-            remedy=f"Did you mean {near[0]!r}?" if near else "",
-        )
-    if place[-1:] == ["[key]"]:
-        return RecipeProblem(
-            f"{source}: {'.'.join(place[:-2])}",
-            found=f"the name {first['input']!r}",
-            expected="text",
-            remedy="Put it in quotes.",
-        )
-    if first["type"] == "missing":
-        return RecipeProblem(subject, found="nothing", expected="a value")
-    found = f"{first['input']!r}: "
-    if isinstance(first["input"], dict) or len(found) > 80:  # a whole part of the recipe
-        found = ""
-    message = first["msg"].removeprefix("Value error, ")
-    message, _, remedy = message.partition(" Did you mean ")
-    message = message.rstrip(".")
-    return RecipeProblem(
-        subject,
-        found=f"{found}{message[0].lower()}{message[1:]}",
-        remedy=f"Did you mean {remedy}" if remedy else "",
-    )
+def read_stations(path: str | Path) -> Stations:
+    """Read and check a description of stations: the keys of ``stations:`` in a recipe.
 
-
-def _fields_at(model: type[BaseModel], place: list[str]) -> Mapping[str, Any]:
-    """Find the keys that are valid at a place of the recipe."""
-    for part in place:
-        field = model.model_fields.get(part)
-        if field is None:
-            continue  # a list index or the free name of a method
-        inner = _model_in(field.annotation)
-        if inner is not None:
-            model = inner
-    return model.model_fields
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in getattr(annotation, "__args__", ()):
-        inner = _model_in(part)
-        if inner is not None:
-            return inner
-    return None
+    Raises
+    ------
+    FileProblem, RecipeProblem
+        As for `read_recipe`.
+    """
+    text = read_text(Path(path), "a description of stations (YAML)")
+    return checked(Stations, text, source=str(path), example="paths and table")

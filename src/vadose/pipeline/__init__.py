@@ -172,7 +172,9 @@ def _build(folder: RunFolder, progress: Progress, max_mem: str) -> None:
                 step(count + 1, len(cubes))
         if recipe.stations is not None:
             with progress("Reading the stations"):
-                stations = open_stations(recipe.stations, origin, recipe.build)
+                stations = open_stations(
+                    recipe.stations, origin, recipe.build.region, recipe.build.period
+                )
                 with replaced(folder / "stations.nc", overwrite=True) as partial:
                     stations.to_netcdf(partial, engine="h5netcdf")
         folder.write_json("inputs.json", inputs)

@@ -262,7 +262,12 @@ def _report(before: xr.Dataset, after: xr.Dataset) -> list[Row]:
     return [asdict(row) for row in alignment_report(before, after)]
 
 
-def open_stations(stations: Stations, origin: Path, build: Build) -> xr.Dataset:
+def open_stations(
+    stations: Stations,
+    origin: Path,
+    region: Region | None = None,
+    period: tuple[str, str] | None = None,
+) -> xr.Dataset:
     """Read the stations of a recipe: one series of the wanted layer per station and day.
 
     Returns
@@ -283,12 +288,12 @@ def open_stations(stations: Stations, origin: Path, build: Build) -> xr.Dataset:
 
     paths = [origin / path for path in stations.paths]
     if stations.kind == "ismn":
-        sensors = read_ismn(paths[0], region=build.region, period=build.period)
+        sensors = read_ismn(paths[0], region=region, period=period)
     else:
         settings = dict(stations.table)
         if settings.get("coordinates"):
             settings["coordinates"] = origin / settings["coordinates"]
-        sensors = read_table(paths, StationTable(**settings), build.region, build.period)
+        sensors = read_table(paths, StationTable(**settings), region, period)
     if stations.minimum_hours is not None:
         sensors = station_days(sensors, minimum_hours=stations.minimum_hours)
     return select_layer(
