@@ -149,8 +149,9 @@ def _reach(begin: Floats, end: Floats, weight: Floats, layer: Layer) -> Floats:
 
 
 def _check_depths(name: str, begin: Floats, end: Floats, weight: Floats) -> None:
-    layers = list(zip(begin[weight > 0].tolist(), end[weight > 0].tolist(), strict=True))
-    for one in layers:
+    layers = list(zip(begin.tolist(), end.tolist(), strict=True))
+    # of two probes at one depth the second weighs nothing: what lies between them has no thickness
+    for one in sorted({layers[place] for place in np.flatnonzero(weight)}):
         if layers.count(one) > 1:
             raise ValueProblem(
                 f"station {name}",
