@@ -92,16 +92,18 @@ class Classes:
         parts
             Number of classes.
         """
-        edges, codes = {}, []
+        edges: dict[str, tuple[float, ...]] = {}
+        codes: list[str] = []
         for name, given in described.items():
             values = np.asarray(given).ravel()
             if values.dtype.kind != "f":
                 codes += [name] if len(np.unique(values)) > 1 else []
                 continue
             known = values[np.isfinite(values)].astype(np.float64)
-            if known.size and known.min() < known.max():
+            if known.size:
                 cuts = np.unique(np.quantile(known, np.arange(1, parts) / parts))
-                edges[name] = tuple(float(cut) for cut in cuts[cuts > known.min()])
+                cuts = cuts[cuts > known.min()]
+                edges |= {name: tuple(float(cut) for cut in cuts)} if cuts.size else {}
         return cls(edges, tuple(codes))
 
     @property
