@@ -74,14 +74,14 @@ def score_strata(
     """
     names, codes = _strata(label)
     codes = _as_matchup(codes, label, matchup)
-    found = _moments(matchup, codes, len(names))
-    pooled = found.merge_along(1)
-    if not np.asarray(pooled.n).any():
+    if not (matchup["is_pair"].values & (codes >= 0)).any():
         raise ValueProblem(
             f"label {label.name or ''}".strip(),
             found="no pair with a stratum",
             expected="labels where pairs are",
         )
+    found = _moments(matchup, codes, len(names))
+    pooled = found.merge_along(1)
     is_counted = found.n >= max(station_pairs, 1)
     stations = is_counted.sum(axis=1)
     dims = ("product", "stratum", "view")
@@ -129,9 +129,9 @@ def _strata(label: xr.DataArray) -> tuple[list[Any], Integers]:
         rank[present] = np.arange(present.size)
         return [names[place] for place in present], rank[codes]
     if values.dtype.kind == "O":
-        values = np.array(["" if one is None else str(one) for one in values.ravel()]).reshape(
-            values.shape
-        )
+        values = np.array(
+            ["" if one is None or one != one else str(one) for one in values.ravel()]
+        ).reshape(values.shape)
     unique, codes = np.unique(values, return_inverse=True)
     is_none = unique != unique if unique.dtype.kind == "f" else unique == ""
     if unique.dtype.kind not in "fU":

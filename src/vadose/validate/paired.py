@@ -45,7 +45,8 @@ def gains_over(
         Dims ``product, station``, all positive where the product is better and exactly 0 where it equals the
         coarse input: ``g_slope``, ``g_r``, ``g_bias`` and ``gain_mean`` (−1 to 1), ``delta_r`` (1),
         ``delta_ubrmse``, ``delta_rmse`` and ``delta_absolute_bias`` (m³ m⁻³). An undefined R counts as 0.
-        ``is_used (station)``.
+        ``is_used (station)``, of enough pairs and with readings that vary; those that do not are counted
+        in the attributes.
 
     Raises
     ------
@@ -76,16 +77,20 @@ def gains_over(
         "delta_r": own["r"] - other["r"],
         **{f"delta_{name}": other[name] - own[name] for name in own if name != "r"},
     }
+    # against a reading that does not vary (a stuck sensor) neither slope nor R says anything
+    is_flat = ((found.n > 0) & np.isnan(gains["g_slope"])).any(axis=0)
+    is_used = (found.n >= max(minimum_pairs, 1)).all(axis=0) & ~is_flat
     return xr.Dataset(
         {
             **{name: (("product", "station"), np.asarray(gain)) for name, gain in gains.items()},
-            "is_used": ("station", (found.n >= max(minimum_pairs, 1)).all(axis=0)),
+            "is_used": ("station", is_used),
         },
         coords={"product": names, **station_coordinates(matchup)},
         attrs={
             "coarse": coarse,
             "of": matchup.attrs.get("of", "values"),
             "minimum_pairs": minimum_pairs,
+            "stations_that_do_not_vary": int(is_flat.sum()),
             "partial_gains": DEFINITION,
         },
     )
@@ -128,7 +133,7 @@ def gains_over_stations(
     UnknownName
         No such coordinate.
     ValueProblem
-        No draws, a level outside 0 to 1, or a gain that is not defined at a station in use.
+        No draws, or a level outside 0 to 1.
 
     References
     ----------
@@ -149,14 +154,6 @@ def gains_over_stations(
     table = np.full((4, used.sizes["product"], len(names)), np.nan)
     for place, name in enumerate(names):
         values = used[name].values
-        if np.isnan(values).any():
-            station = used["station"].values[np.isnan(values).any(axis=0)][0]
-            raise ValueProblem(
-                f"{name} at station {station}",
-                found="a gain that is not defined",
-                expected="a reading that varies",
-                remedy="Leave the station out of the matchup, or ask for more pairs.",
-            )
         for row, own in enumerate(values):
             if not count:
                 continue
