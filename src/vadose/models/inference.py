@@ -183,7 +183,7 @@ class _DayEncoder:
         for kernel, bias in self.kernels:
             padding = (kernel.shape[2] // 2, 0)
             values = torch.relu_(functional.conv2d(values, kernel, bias, padding=padding))
-        strongest = values.amax(dim=2)[0].t()
+        strongest = values[0].permute(1, 2, 0).amax(dim=0)  # as it lies in memory, which is faster
         return self.entry(torch.relu_(self.exit(strongest)))
 
 

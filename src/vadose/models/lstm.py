@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from vadose.models.training import Plan
 
-#: Sequences predicted at once: the rounding of torch's memory depends on how many go through together.
-PREDICTED_AT_ONCE = 128
-
 
 class LSTM(Network):
     """Carry a memory from step to step, and give a value at each.
@@ -89,9 +86,6 @@ class LSTM(Network):
         )
         self.hidden, self.layers, self.embedding = hidden, layers, embedding
         self.dropout, self.skip = dropout, skip
-
-    def _at_once(self, shape: tuple[int, ...]) -> int:
-        return PREDICTED_AT_ONCE
 
     def _plan(self, member: int) -> Plan:
         return replace(super()._plan(member), skip=self.skip)
