@@ -132,7 +132,7 @@ def test_labels_of_any_kind_are_strata(
 def test_an_undefined_correlation_counts_as_none_and_is_told(matchup: xr.Dataset) -> None:
     flat = matchup.copy(deep=True)
     flat["value"].values[1] = 0.2
-    found = score_strata(flat, xr.DataArray(["all"] * 12, dims="station")).sel(stratum="all")
+    found = score_strata(flat).sel(stratum="all")
     assert float(found["r"].sel(product="coarse", view="median")) == 0.0
     assert found["r_undefined"].values.tolist() == [0, 12]
     assert np.isnan(float(found["kge_2012"].sel(product="coarse", view="median")))

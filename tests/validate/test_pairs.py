@@ -91,7 +91,10 @@ def test_lazy_products_in_any_chunks_give_the_same(
     assert match(lazy, world.stations, space=space).identical(expected)  # type: ignore[arg-type]
 
 
-def test_each_chunk_with_stations_is_read_once(world: vadose.synthetic.World) -> None:
+@pytest.mark.parametrize("space", [None, Footprint(2.0)])
+def test_each_chunk_with_stations_is_read_once(
+    world: vadose.synthetic.World, space: object
+) -> None:
     truth, read = world.truth["soil_moisture"], []
 
     def load(block: np.ndarray, block_info: dict[int, dict[str, object]]) -> np.ndarray:
@@ -100,7 +103,7 @@ def test_each_chunk_with_stations_is_read_once(world: vadose.synthetic.World) ->
 
     blocks = dask.array.from_array(truth.values, chunks=(10, 8, 8))
     lazy = blocks.map_blocks(load, dtype="f4", meta=np.empty((0, 0, 0), "f4"))
-    match({"truth": truth.copy(data=lazy)}, world.stations, space=Footprint(2.0))
+    match({"truth": truth.copy(data=lazy)}, world.stations, space=space)  # type: ignore[arg-type]
     assert read
     assert len(set(read)) == len(read)
 

@@ -27,7 +27,7 @@ _BLOCK = 256
 
 def score_strata(
     matchup: xr.Dataset,
-    label: xr.DataArray,
+    label: xr.DataArray | None = None,
     *,
     minimum_pairs: int = MINIMUM_PAIRS,
     station_pairs: int = STATION_PAIRS,
@@ -37,9 +37,11 @@ def score_strata(
     Parameters
     ----------
     matchup
-        What `vadose.validate.pairs.match` gives, or anomalies of it.
+        What `vadose.validate.pairs.match` gives, or anomalies of it; of the stations that are to count,
+        ``matchup.isel(station=score["is_used"].values)`` for those with enough pairs.
     label
-        Any of the dims ``product, station, time``, as `vadose.validate.strata` describes.
+        Any of the dims ``product, station, time``, as `vadose.validate.strata` describes; all pairs are
+        one stratum, ``all``, unless given.
     minimum_pairs
         Pairs below which a stratum is small.
     station_pairs
@@ -72,6 +74,8 @@ def score_strata(
     >>> by_network["stratum"].values.tolist(), by_network["rmse"].dims
     (['HILLS', 'PLAINS'], ('product', 'stratum', 'view'))
     """
+    if label is None:
+        label = xr.DataArray(np.full(matchup.sizes["station"], "all"), dims="station")
     names, codes = _strata(label)
     codes = _as_matchup(codes, label, matchup)
     if not (matchup["is_pair"].values & (codes >= 0)).any():

@@ -232,14 +232,12 @@ def _replaced(matchup: xr.Dataset, anomaly: Function, words: str) -> xr.Dataset:
     )
 
 
-def _window_means(
-    values: Floats, begin: Integers, end: Integers, minimum: int, *, fast: bool = True
-) -> Floats:
+def _window_means(values: Floats, begin: Integers, end: Integers, minimum: int) -> Floats:
     """Average between places in time, from running sums about the row's first value, to spare the last bits."""
     is_value = ~np.isnan(values)
     first = is_value.argmax(axis=1)
     level = np.where(is_value.any(axis=1), values[np.arange(len(values)), first], 0.0)
-    if fast and (average := _compiled()) is not None:
+    if (average := _compiled()) is not None:
         means = np.empty_like(values)
         room = values.shape[1] + 1
         average(values, level, begin, end, minimum, np.empty(room), np.empty(room, "i8"), means)
