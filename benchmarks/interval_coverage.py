@@ -42,8 +42,9 @@ from vadose.uncertainty.strata import Classes, coverage_table
 LEVEL = 0.9
 #: Of a normal distribution.
 NORMAL = 1.6449
-#: Fine cells along a side of the synthetic world and of a coarse cell; every so many days are predicted.
-SIZE, FACTOR, EVERY = 128, 8, 4
+#: Fine cells along a side of the synthetic world and of a coarse cell; every so many days are predicted (the
+#: orbit repeats after eight: of five every cell has gaps).
+SIZE, FACTOR, EVERY = 128, 8, 5
 DAILY = ("land_surface_temperature", "ndvi", "ndwi", "albedo", "evaporation", "precipitation")
 #: Points that are compared.
 COUNT = 60_000

@@ -8,7 +8,8 @@ the flags of the downscaler it wraps, so that tiles give the same as the whole m
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -26,6 +27,9 @@ from vadose.models.base import Column, Groups, Kind, Model, Table
 from vadose.models.spread import has_spread, spread_or_one
 from vadose.schema import variable
 
+Answer = npt.NDArray[np.float64]
+#: From features ``(sample, feature)`` and predictions to one answer per sample.
+Ask = Callable[[Table, Column], Answer]
 #: Attributes of a layer that its companions share.
 _SHARED = ("depth_from", "depth_to", "cell_methods")
 
@@ -83,9 +87,9 @@ class WithSpread:
         if isinstance(inner, Direct) and has_spread(inner.model):
             return self._direct(inner, fine, coarse)
         if isinstance(inner, Residual) and has_spread(inner.model):
-            spreading = _SpreadingResidual.of(inner)
-            product = spreading.predict(fine, coarse)
-            spread = np.reshape(spreading.spreads, product[self.target].shape)
+            levels = LevelByLevel.of(inner, partial(_squares, inner.model), np.add)
+            product = levels.predict(fine, coarse)
+            spread = np.sqrt(np.reshape(levels.answers, product[self.target].shape))
             return add_spread(product, self.target, spread)
         product = inner.predict(fine, coarse)
         return add_spread(product, self.target, np.ones(product[self.target].shape, "f4"))
@@ -167,7 +171,15 @@ def beside(
     field = product[target].copy(deep=False)
     layer = {key: field.attrs[key] for key in _SHARED if key in field.attrs}
     added = {
-        name: (field.dims, values, {**variable(name).attributes(), **layer, **further})
+        name: (
+            field.dims,
+            values,
+            {
+                **variable(name).attributes(),
+                **(layer if name.startswith(target) else {}),
+                **further,
+            },
+        )
         for name, (values, further) in arrays.items()
     }
     known = str(field.attrs.get("ancillary_variables", "")).split()
@@ -223,26 +235,37 @@ class _Kept:
         return product
 
 
-class _SpreadingResidual(Residual):
-    """Keep, step by step, the spread of the departures that are predicted."""
+class LevelByLevel(Residual):
+    """Ask something of the features of each step down, beside predicting as a fitted downscaler does.
+
+    Attributes
+    ----------
+    ask
+        Gives an answer of 0 or more for each row, from the features and what the model says of them.
+    join
+        Puts the answers of two levels together; a place without an answer one level up counts as 0.
+    answers
+        One field per time step, ``(y, x)``, NaN where there is no prediction.
+    """
+
+    ask: Ask
+    join: Callable[[Answer, Answer], Answer]
+    answers: list[Answer]
+    _levels: list[Answer]
 
     @classmethod
-    def of(cls, inner: Residual) -> Self:
+    def of(cls, inner: Residual, ask: Ask, join: Callable[[Answer, Answer], Answer]) -> Self:
         """Share everything with a fitted downscaler."""
         made = cls.__new__(cls)
         made.__dict__.update(inner.__dict__)
-        made.spreads = []
+        made.ask, made.join, made.answers = ask, join, []
         return made
 
-    spreads: list[npt.NDArray[np.float64]]
-    _levels: list[npt.NDArray[np.float64]]
-
     def predict_departures(self, sample: Features) -> npt.NDArray[Any]:
+        """Predict, and keep the answer."""
         values = super().predict_departures(sample)
-        rows = sample.table if self.model.kind == "rows" else sample.table[:, None]
-        mean = values if self.model.kind == "rows" else values[:, None]
         field = np.full(sample.prior.size, np.nan)
-        field[sample.rows] = spread_or_one(self.model, rows, mean=mean).ravel()
+        field[sample.rows] = self.ask(sample.table, values)
         self._levels.append(field.reshape(sample.prior.shape))
         return values
 
@@ -251,10 +274,17 @@ class _SpreadingResidual(Residual):
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         self._levels = []
         found = super()._down(stack, target)
-        *upper, total = (level**2 for level in self._levels)
-        for square in upper:  # repeated over the fine cells; one without a value adds nothing
-            times = total.shape[0] // square.shape[0]
-            fine = np.nan_to_num(square).repeat(times, axis=0).repeat(times, axis=1)
-            total = total + fine
-        self.spreads.append(np.sqrt(total))
+        *upper, total = self._levels
+        for level in upper:
+            times = total.shape[0] // level.shape[0]
+            fine = np.nan_to_num(level).repeat(times, axis=0).repeat(times, axis=1)
+            total = self.join(total, fine)
+        self.answers.append(total)
         return found
+
+
+def _squares(model: Model, table: Table, values: Column) -> Answer:
+    """Give the square of the spread at each row; models of sequences are asked one step at a time."""
+    is_row = model.kind == "rows"
+    rows, mean = (table, values) if is_row else (table[:, None], values[:, None])
+    return np.asarray(spread_or_one(model, rows, mean=mean).ravel() ** 2)
