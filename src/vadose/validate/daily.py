@@ -14,8 +14,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from vadose.errors import CubeProblem, ValueProblem
-from vadose.validate.metrics import METRICS, TINY
-from vadose.validate.statistics import moments
+from vadose.validate.metrics import METRICS, slope
+from vadose.validate.statistics import Moments, moments, moments_along
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -88,10 +88,10 @@ def score_by_day(
             one.isel(time=steps).values.reshape(steps.stop - steps.start, -1).astype("f8")
             for one in (product, reference)
         )
-        w = np.ones(p.shape[1]) if weight is None else weight.values.astype("f8").ravel()
-        scores, number[steps] = _scores(p, o, w)
-        for name, values in scores.items():
-            result[name][steps] = np.where(number[steps] >= minimum, values, np.nan)
+        pairs = _moments(p, o, None if weight is None else weight.values.astype("f8").ravel())
+        number[steps] = pairs.n
+        for name in DAILY:
+            result[name][steps] = np.where(pairs.n >= minimum, METRICS[name](pairs), np.nan)
     dataset = xr.Dataset(
         {name: ("time", values) for name, values in result.items()}, attrs={"minimum": minimum}
     )
@@ -281,10 +281,8 @@ def scatter_density(
             pair = moments(predicted, observed)
             for name, metric in METRICS.items():
                 table[name][row, column] = metric(pair)
-            is_line = pair.reference_square > TINY * pair.weight
-            slope = pair.cross / pair.reference_square if is_line else np.nan
-            table["slope"][row, column] = slope
-            table["intercept"][row, column] = pair.product - slope * pair.reference
+            table["slope"][row, column] = slope(pair)
+            table["intercept"][row, column] = pair.product - slope(pair) * pair.reference
             table["n_outside"][row, column] = predicted.size - density[row, column].sum()
     centres = (edges[1:] + edges[:-1]) / 2
     dims = ("part", "product")
@@ -360,26 +358,19 @@ def _common(products: Mapping[str, xr.DataArray], reference: xr.DataArray) -> xr
     return common
 
 
-def _scores(
-    p: Floats, o: Floats, weight: Floats
-) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
-    """Score rows of pairs; NaN in a row is a place that is not there."""
+def _moments(p: Floats, o: Floats, weight: Floats | None) -> Moments:
+    """Give the moments of rows of pairs; NaN in a row is a place that is not there."""
     is_pair = np.isfinite(p) & np.isfinite(o)
+    if weight is None:
+        return moments_along(p, o, is_pair)
     w = np.where(is_pair, weight, 0.0)
     p, o = np.where(is_pair, p, 0.0), np.where(is_pair, o, 0.0)
     total = w.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # rows without pairs become NaN
-        mean_p, mean_o = ((w * one).sum(axis=1) / total for one in (p, o))
-        dp, do = p - mean_p[:, None], o - mean_o[:, None]
-        square_p, square_o, cross = (
-            (w * part).sum(axis=1) / total for part in (dp**2, do**2, dp * do)
-        )
-        bias = mean_p - mean_o
-        ubrmse = np.sqrt(np.maximum((w * (dp - do) ** 2).sum(axis=1) / total, 0.0))
-        r = np.clip(cross / np.sqrt(square_p * square_o), -1.0, 1.0)
-    r = np.where(np.minimum(square_p, square_o) > TINY, r, np.nan)
-    scores = {"r": r, "rmse": np.hypot(bias, ubrmse), "ubrmse": ubrmse, "bias": bias}
-    return scores, is_pair.sum(axis=1)
+    scale = np.where(total > 0, total, 1.0)
+    mean_p, mean_o = ((w * one).sum(axis=1) / scale for one in (p, o))
+    dp, do = p - mean_p[:, None], o - mean_o[:, None]
+    squares = [(w * one).sum(axis=1) for one in (dp**2, do**2, dp * do, np.abs(p - o))]
+    return Moments((is_pair & (weight > 0)).sum(axis=1), total, mean_p, mean_o, *squares)
 
 
 def _quantile_of_known(values: Floats, share: float) -> float:

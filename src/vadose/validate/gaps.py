@@ -18,7 +18,7 @@ import xarray as xr
 from vadose.errors import CubeProblem, UnknownName, ValueProblem
 from vadose.validate.daily import check_pair
 from vadose.validate.metrics import METRICS
-from vadose.validate.statistics import moments
+from vadose.validate.statistics import moments_by
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -337,13 +337,11 @@ def score_filled(
     number = np.searchsorted(edges, np.floor(ages[by][is_scored]), side="right") - 1
     labels = _labels(edges)
     observed = truth.values[asked][is_scored]
-    table = np.full((len(METRICS), len(everyone), len(labels)), np.nan)
+    table = np.empty((len(METRICS), len(everyone), len(labels)))
     for row, name in enumerate(everyone):
-        filled = values[name][is_scored]
-        for column in range(len(labels)):
-            is_in = number == column if column < edges.size else np.ones(number.size, dtype=bool)
-            pair = moments(filled[is_in], observed[is_in])
-            table[:, row, column] = [metric(pair) for metric in METRICS.values()]
+        classed = moments_by(values[name][is_scored], observed, number, edges.size)
+        for column, pairs in ((slice(-1), classed), (-1, classed.merge_along(0))):
+            table[:, row, column] = [metric(pairs) for metric in METRICS.values()]
     result = xr.Dataset(
         {name: (("product", "days"), table[place]) for place, name in enumerate(METRICS)},
         coords={"product": list(everyone), "days": labels, "reason": list(LOST)},

@@ -6,7 +6,7 @@ The spatial correlation over a whole map, or over stations, is that of `vadose.v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,9 @@ from odc.geo.geobox import GeoBox
 from vadose.cubes.regrid import area_mean, nearest
 from vadose.errors import ValueProblem
 from vadose.grids import cell_area, coordinates, grid_of, nesting, snapped
+from vadose.validate import metrics
 from vadose.validate.daily import check_pair, in_blocks
-from vadose.validate.metrics import TINY
+from vadose.validate.statistics import Moments
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +27,6 @@ MINIMUM_PIXELS = 10
 #: Largest difference from the coarse value that counts as closed, m³ m⁻³.
 CLOSED = 1e-3
 
-_POOLED = ("pooled_r", "slope", "spread_ratio", "rmse")
 _COUNTS = ("n_scored", "n_constant", "n_too_few", "n_empty")
 
 
@@ -120,21 +120,18 @@ def score_within_cells(
             one.isel(time=steps).values.astype("f8").reshape(-1, *shape)
             for one in (product, reference)
         )
-        pixels, sums = _cell_sums(p, o, area)
-        is_enough = pixels >= minimum
-        varies = np.minimum(sums["product"], sums["reference"]) > TINY * sums["weight"]
-        is_scored = is_enough & varies
-        with np.errstate(invalid="ignore", divide="ignore"):
-            one_r = sums["cross"] / np.sqrt(sums["product"] * sums["reference"])
-        r[steps] = np.where(is_scored, np.clip(one_r, -1.0, 1.0), np.nan)
-        whole = {name: np.where(is_enough, one, 0.0).sum((1, 2)) for name, one in sums.items()}
-        for name, values in _pooled(whole).items():
-            table[name][steps] = values
+        cells = _cell_moments(p, o, area)
+        is_enough = cells.n >= minimum
+        correlation = metrics.r(cells)
+        is_scored = is_enough & np.isfinite(correlation)
+        r[steps] = np.where(is_scored, correlation, np.nan)
+        for name, metric in _POOLED.items():
+            table[name][steps] = metric(_pooled(cells, is_enough))
         for name, is_counted in (
             ("n_scored", is_scored),
-            ("n_constant", is_enough & ~varies),
-            ("n_too_few", (pixels > 0) & ~is_enough),
-            ("n_empty", pixels == 0),
+            ("n_constant", is_enough & ~is_scored),
+            ("n_too_few", (cells.n > 0) & ~is_enough),
+            ("n_empty", cells.n == 0),
         ):
             counts[name][steps] = is_counted.sum((1, 2))
     for step in np.flatnonzero(counts["n_scored"]):
@@ -328,37 +325,40 @@ def _count_and_sum(jumps: npt.NDArray[np.float64]) -> tuple[float, float]:
     return known.size, known.sum()
 
 
-def _cell_sums(
-    p: Floats, o: Floats, area: Floats
-) -> tuple[npt.NDArray[np.int64], dict[str, Floats]]:
-    """Sum squared and crossed departures within cells; ``(time, y, row, x, column)`` to ``time, y, x``."""
+def _cell_moments(p: Floats, o: Floats, area: Floats) -> Moments:
+    """Give the moments of each cell: ``(time, y, row, x, column)`` to ``time, y, x``."""
     cell = (2, 4)
     is_pair = np.isfinite(p) & np.isfinite(o)
     weight = np.where(is_pair, area, 0.0)
     p, o = np.where(is_pair, p, 0.0), np.where(is_pair, o, 0.0)
     total = weight.sum(cell)
-    whole = np.maximum(total, np.finfo("f8").tiny)
-    p, o = (one - ((weight * one).sum(cell) / whole)[:, :, None, :, None] for one in (p, o))
+    scale = np.where(total > 0, total, 1.0)
+    error = (weight * np.abs(p - o)).sum(cell)
+    mean_p, mean_o = ((weight * one).sum(cell) / scale for one in (p, o))
+    dp, do = p - mean_p[:, :, None, :, None], o - mean_o[:, :, None, :, None]
+    squares = [(weight * one).sum(cell) for one in (dp**2, do**2, dp * do)]
+    return Moments(is_pair.sum(cell), total, mean_p, mean_o, *squares, error)
+
+
+def _pooled(cells: Moments, is_enough: npt.NDArray[np.bool_]) -> Moments:
+    """Put the departures of all cells of each day together; their means are 0."""
     sums = {
-        "weight": total,
-        "product": (weight * p**2).sum(cell),
-        "reference": (weight * o**2).sum(cell),
-        "cross": (weight * p * o).sum(cell),
-        "error": (weight * (p - o) ** 2).sum(cell),
+        name: np.where(is_enough, getattr(cells, name), 0).sum((1, 2))
+        for name in ("n", "weight", "product_square", "reference_square", "cross")
     }
-    return is_pair.sum(cell), sums
+    return Moments(**sums)
 
 
-def _pooled(sums: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Turn sums over the cells of each day into scores; NaN where nothing varies."""
-    p, o = (
-        np.where(sums[name] > TINY * sums["weight"], sums[name], np.nan)
-        for name in ("product", "reference")
-    )
-    weight = np.where(sums["weight"] > 0, sums["weight"], np.nan)
-    return {
-        "pooled_r": sums["cross"] / np.sqrt(p * o),
-        "slope": sums["cross"] / o,
-        "spread_ratio": np.sqrt(sums["product"] / o),
-        "rmse": np.sqrt(sums["error"] / weight),
-    }
+def _spread_ratio(m: Moments) -> Floats:
+    """Give the standard deviation of the product over that of the reference."""
+    is_defined = m.reference_square > metrics.TINY * m.weight
+    square = np.where(is_defined, m.reference_square, np.nan)
+    return np.asarray(np.sqrt(m.product_square / square))
+
+
+_POOLED: dict[str, Callable[[Moments], Floats]] = {
+    "pooled_r": metrics.r,
+    "slope": metrics.slope,
+    "spread_ratio": _spread_ratio,
+    "rmse": metrics.ubrmse,
+}
