@@ -86,3 +86,24 @@ def test_a_large_offset_costs_no_digits() -> None:
     near = sum_products(small, block_edges(50, 1)).over_all()[2]
     far = sum_products([array + 2.0**20 for array in small], block_edges(50, 1)).over_all()[2]
     np.testing.assert_allclose(far, near, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        np.s_[:, 3:9],
+        np.s_[::2, 1:],
+        np.s_[::-1, :],
+        np.s_[:, ::2],
+        np.s_[:0, :],
+        np.s_[:, :0],
+        np.s_[:1],
+    ],
+)
+def test_parts_of_arrays_are_read_where_they_lie(part: tuple[slice, slice]) -> None:
+    parts = [array[part] for array in make_arrays()]
+    times = len(parts[0])
+    found = sum_products(parts, block_edges(times, 1))
+    copied = sum_products([array.copy() for array in parts], block_edges(times, 1), fast=False)
+    for name in ("count", "total", "cross", "origin"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(copied, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,3 +302,21 @@ def test_wrong_questions_are_refused() -> None:
         three_cornered_hat(products, minimum=1)
     with pytest.raises(RecipeProblem, match="level: found 95, expected a share between 0 and 1"):
         three_cornered_hat(products, level=95)
+
+
+def test_result_goes_to_files_and_back(tmp_path: Path) -> None:
+    products = {name: array.chunk(y=1) for name, array in make_products(60, 2).items()}
+    found = three_cornered_hat(products, covariance=True)
+    found.to_zarr(tmp_path / "hat.zarr", consolidated=False)
+    again = xr.open_zarr(tmp_path / "hat.zarr", consolidated=False)
+    np.testing.assert_array_equal(again["error_sd"], found["error_sd"])
+    assert again["product"].values.tolist() == list(SDS)
+    assert again["y"].values.tolist() == [0.0, -1.0]
+
+
+def test_only_some_products_in_chunks() -> None:
+    products = make_products(60, 4)
+    whole = three_cornered_hat(products)
+    products["model"] = products["model"].chunk(y=3, x=2)
+    products["forest"] = products["forest"].chunk(y=2)
+    xr.testing.assert_identical(three_cornered_hat(products).compute(), whole)

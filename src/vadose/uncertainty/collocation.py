@@ -28,7 +28,7 @@ from vadose.uncertainty.covariance_draws import (
     widen,
 )
 from vadose.uncertainty.moments import Array, Floats, block_edges, pairs, sum_products
-from vadose.uncertainty.places import Output, check_products, map_places
+from vadose.uncertainty.places import Output, check_products, label_products, map_places
 
 #: What intervals are given for.
 WITH_INTERVALS = ("error_variance", "r_squared", "snr_db", "slope")
@@ -150,7 +150,7 @@ def triple_collocation(
     settings: dict[str, Any] = {"reference": names[base], "minimum": minimum}
     if draws:
         settings |= {"draws": draws, "level": level}
-    return result.assign_coords(product=names).assign_attrs(settings)
+    return result.assign_coords(product=("product", label_products(names))).assign_attrs(settings)
 
 
 def collocate(covariance: Floats, reference: int) -> dict[str, Array]:

@@ -16,9 +16,11 @@ WIDTH = 256
 
 
 @njit(cache=True, nogil=True)
-def add_rows(arrays: Any, edges: Any, count: Any, total: Any, cross: Any, origin: Any) -> None:
-    """Add complete rows of `arrays`, a tuple of ``(time, place)``, to the sums of `moments.Sums`."""
-    products, places = len(arrays), arrays[0].shape[1]
+def add_rows(
+    lines: Any, steps: Any, edges: Any, count: Any, total: Any, cross: Any, origin: Any
+) -> None:
+    """Add complete rows to the sums of `moments.Sums`; `lines` and `steps` are of `moments.as_line`."""
+    products, places = len(lines), count.shape[1]
     deviation = np.zeros((products, WIDTH))
     rows = np.zeros(WIDTH)
     sums = np.zeros((products, WIDTH))
@@ -37,8 +39,9 @@ def add_rows(arrays: Any, edges: Any, count: Any, total: Any, cross: Any, origin
             squares[:] = 0.0
             for time in range(edges[block], edges[block + 1]):
                 is_whole[:] = True
-                for array in arrays:
-                    row = array[time, start : start + width]
+                for product in range(products):
+                    here = time * steps[product] + start
+                    row = lines[product][here : here + width]
                     for place in range(width):
                         is_whole[place] &= row[place] == row[place]
                 if not have_all_begun:
@@ -47,10 +50,12 @@ def add_rows(arrays: Any, edges: Any, count: Any, total: Any, cross: Any, origin
                         if is_whole[place] and not has_begun[place]:
                             has_begun[place] = True
                             for product in range(products):
-                                begin[product, place] = arrays[product][time, start + place]
+                                here = time * steps[product] + start + place
+                                begin[product, place] = lines[product][here]
                         have_all_begun &= has_begun[place]
                 for product in range(products):
-                    row = arrays[product][time, start : start + width]
+                    here = time * steps[product] + start
+                    row = lines[product][here : here + width]
                     for place in range(width):
                         away = np.float64(row[place]) - begin[product, place]
                         away = away if is_whole[place] else 0.0

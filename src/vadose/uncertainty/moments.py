@@ -132,7 +132,8 @@ def sum_products(
         np.zeros((count, places)),
     )
     if fast and (add := compiled()) is not None:
-        add(arrays, edges, sums.count, sums.total, sums.cross, sums.origin)
+        lines, steps = zip(*map(as_line, arrays), strict=True)
+        add(lines, np.array(steps), edges, sums.count, sums.total, sums.cross, sums.origin)
         return sums
     for start in range(0, places, PIECE):
         here = slice(start, start + PIECE)
@@ -150,10 +151,25 @@ def sum_products(
 
 
 def as_floats(products: Sequence[Array]) -> tuple[Array, ...]:
-    """Give arrays of one type, of single precision where all are, in the order of time."""
+    """Give arrays of one type, of single precision where all are."""
     is_single = all(array.dtype.newbyteorder("=") == np.float32 for array in products)
     dtype = np.float32 if is_single else np.float64
-    return tuple(np.ascontiguousarray(array, dtype=dtype) for array in products)
+    return tuple(np.asarray(array, dtype=dtype) for array in products)
+
+
+def as_line(array: Array) -> tuple[Array, int]:
+    """Give the memory of an array ``(time, place)`` as one line, and the step from time to time in it.
+
+    Compiled code takes several places at once only where it knows that they are neighbours, which a part
+    of a larger array does not tell. Nothing is copied if places are.
+    """
+    step, remainder = divmod(array.strides[0], array.itemsize)
+    if not array.size or array.strides[1] != array.itemsize or remainder or step < 0:
+        array = np.ascontiguousarray(array)
+        step = array.shape[1]
+    length = (array.shape[0] - 1) * step + array.shape[1] if array.size else 0
+    line = np.lib.stride_tricks.as_strided(array, (length,), (array.itemsize,), writeable=False)
+    return line, step
 
 
 @cache

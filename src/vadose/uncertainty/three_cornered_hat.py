@@ -17,7 +17,7 @@ from scipy import stats
 from vadose.errors import RecipeProblem, UnknownName
 from vadose.uncertainty.hat_constrained import separate_errors
 from vadose.uncertainty.moments import Array, Floats, Sums, block_edges, pairs, sum_products
-from vadose.uncertainty.places import Output, check_products, map_places
+from vadose.uncertainty.places import Output, check_products, label_products, map_places
 
 Amplitude = Literal["raw", "matched"]
 #: Fewer blocks of time than this say nothing of an interval.
@@ -139,7 +139,7 @@ def three_cornered_hat(
     outputs = _outputs(checked[names[0]].attrs.get("units"), blocks is not None, covariance)
     sizes = {"product": count, "other_product": count} if covariance else {"product": count}
     result = map_places(estimate, checked, outputs, sizes)
-    labels = dict.fromkeys(sizes, names)
+    labels = {dim: (dim, label_products(names)) for dim in sizes}
     settings: dict[str, Any] = {"minimum": minimum, "amplitude": amplitude, "warning": warning}
     if blocks is not None:
         settings |= {"blocks": blocks, "level": level}
