@@ -336,8 +336,8 @@ def _cell_moments(p: Floats, o: Floats, area: Floats) -> Moments:
     error = (weight * np.abs(p - o)).sum(cell)
     mean_p, mean_o = ((weight * one).sum(cell) / scale for one in (p, o))
     dp, do = p - mean_p[:, :, None, :, None], o - mean_o[:, :, None, :, None]
-    squares = [(weight * one).sum(cell) for one in (dp**2, do**2, dp * do)]
-    return Moments(is_pair.sum(cell), total, mean_p, mean_o, *squares, error)
+    square_p, square_o, cross = ((weight * one).sum(cell) for one in (dp**2, do**2, dp * do))
+    return Moments(is_pair.sum(cell), total, mean_p, mean_o, square_p, square_o, cross, error)
 
 
 def _pooled(cells: Moments, is_enough: npt.NDArray[np.bool_]) -> Moments:
