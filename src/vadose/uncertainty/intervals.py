@@ -10,23 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
 import scipy.stats
 
-from vadose.errors import RecipeProblem, ValueProblem
+from vadose.errors import RecipeProblem, UnknownName, ValueProblem
+from vadose.uncertainty.fisher import spread_of_z
 from vadose.uncertainty.memory import (
-    MOST_LOST,
     Array,
     Mask,
     Memory,
-    count_pairs,
     fit_memory,
     match_degrees,
-    sum_products,
+    match_scale,
+    standardise,
 )
+from vadose.uncertainty.paired import SCORES, bound_difference
 
 Values = npt.NDArray[np.floating]
 #: Pairs below which there is no interval at all.
@@ -35,8 +36,6 @@ LEAST = 10
 LEAST_EFFECTIVE = {"bias": 3.0, "ubrmse": 4.0, "r": 6.0}
 #: Series worked on at once: the state of the filters then stays in the processor's cache.
 BLOCK = 64
-#: Lags whose cross-correlations tell two processes of different memory apart.
-LAGS_APART = 3
 
 
 @dataclass(frozen=True)
@@ -190,18 +189,18 @@ def correlation_interval(product: Values, reference: Values, *, level: float = 0
     def bound(one: Array, other: Array) -> Array:
         bounds = np.full((3, len(one)), np.nan)
         is_valid = ~np.isnan(one)
-        u, u_varies = _standardise(one, is_valid)
-        v, v_varies = _standardise(other, is_valid)
+        u, u_varies = standardise(one, is_valid)
+        v, v_varies = standardise(other, is_valid)
         is_defined = u_varies & v_varies & (is_valid.sum(axis=1) >= LEAST)
-        both, both_vary = _standardise(u + v, is_valid)
-        apart, apart_varies = _standardise(u - v, is_valid)
+        both, both_vary = standardise(u + v, is_valid)
+        apart, apart_varies = standardise(u - v, is_valid)
         for is_missing, limit in ((~apart_varies, 1.0), (~both_vary, -1.0)):
             bounds[:2, is_defined & is_missing] = limit
             bounds[2, is_defined & is_missing] = is_valid.sum(axis=1)[is_defined & is_missing]
         rows = is_defined & both_vary & apart_varies
         if rows.any():
             score = np.arctanh((u[rows] * v[rows]).sum(axis=1) / is_valid[rows].sum(axis=1))
-            lost, variance, effective_n = _fisher(both[rows], apart[rows], is_valid[rows])
+            lost, variance, effective_n = spread_of_z(both[rows], apart[rows], is_valid[rows])
             half = quantile * np.sqrt(variance)
             bounds[0, rows], bounds[1, rows] = (
                 np.tanh(score - lost - half),
@@ -211,6 +210,88 @@ def correlation_interval(product: Values, reference: Values, *, level: float = 0
         return bounds
 
     return _by_block("r", bound, product, reference)
+
+
+def difference_interval(
+    product: Values,
+    other: Values,
+    reference: Values,
+    *,
+    metric: Literal["r", "ubrmse", "rmse", "mae", "absolute_bias"],
+    level: float = 0.95,
+    rng: np.random.Generator,
+    draws: int = 500,
+) -> Interval:
+    """Give the interval of the score of a product minus that of another, on the same days.
+
+    Parameters
+    ----------
+    product, other, reference
+        Dims ``(..., time)``, at regular steps; NaN is a gap. A step counts where all three are present.
+    metric
+        Name of the score. A better product has a positive difference of r, a negative one of the rest.
+    level
+        Share of cases that the interval is to cover.
+    rng
+        Draws the blocks; series with blocks of one length share theirs, whatever stands beside them.
+    draws
+        How often blocks are drawn.
+
+    Returns
+    -------
+    Interval
+        Around the difference, in the unit of the score. Exactly (0, 0) where both products are the same;
+        NaN also where a correlation is not defined.
+
+    Raises
+    ------
+    UnknownName
+        No such metric.
+    ValueProblem
+        Shapes differ, or a value is infinite.
+    RecipeProblem
+        The level does not lie between 0 and 1, or no draws.
+
+    Notes
+    -----
+    The standard error is that of a moving-block bootstrap, or what `vadose.uncertainty.memory` makes of
+    the influence of the days where that is larger, since blocks of a short and slow series are too few;
+    from there also come the degrees of freedom of Student's t.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> truth = rng.normal(0.25, 0.05, 365)
+    >>> ours, coarse = truth + rng.normal(0, [[0.03], [0.06]], (2, 365))
+    >>> gain = difference_interval(ours, coarse, truth, metric="ubrmse", rng=rng)
+    >>> bool(gain.lower < -0.03 < gain.upper < 0)
+    True
+    """
+    if metric not in SCORES:
+        raise UnknownName("metric", metric, SCORES)
+    product, other, reference = check_pairs(product, other, reference)
+    upper_tail = _upper_tail(level)
+    seed = int(rng.integers(2**63))
+
+    def bound(*three: Array) -> Array:
+        bounds = np.full((3, len(three[0])), np.nan)
+        is_valid = ~np.isnan(three[0])
+        rows = is_valid.sum(axis=1) >= LEAST
+        if rows.any():
+            ours, theirs, truth = (np.where(is_valid, one, 0.0)[rows] for one in three)
+            bounds[:, rows] = bound_difference(
+                SCORES[metric],
+                ours,
+                theirs,
+                truth,
+                is_valid[rows],
+                upper_tail=upper_tail,
+                seed=seed,
+                draws=draws,
+            )
+        return bounds
+
+    return _by_block("bias", bound, product, other, reference)
 
 
 def check_pairs(*series: Values) -> tuple[Array, ...]:
@@ -254,7 +335,7 @@ def _of_difference(score: str, product: Values, reference: Values, level: float)
         difference = one - other
         is_valid = ~np.isnan(difference)
         n = is_valid.sum(axis=1)
-        standardised, varies = _standardise(difference, is_valid)
+        standardised, varies = standardise(difference, is_valid)
         mean = np.where(is_valid, difference, 0).sum(axis=1) / np.maximum(n, 1)
         constant = (n >= LEAST) & ~varies
         level_of = mean if score == "bias" else np.zeros_like(mean)
@@ -273,7 +354,7 @@ def _of_difference(score: str, product: Values, reference: Values, level: float)
 def _bound_mean(mean: Array, variance: Array, memory: Memory, upper_tail: float) -> Array:
     """Give lower, upper and effective n of the mean."""
     degrees = match_degrees(memory.log_mean_variance_spread)
-    scale = _match_scale(memory.log_mean_variance, degrees) * variance
+    scale = match_scale(memory.log_mean_variance, degrees) * variance
     half = scipy.stats.t.ppf(upper_tail, degrees) * np.sqrt(scale)
     return np.stack([mean - half, mean + half, memory.n / memory.mean_inflation])
 
@@ -281,71 +362,10 @@ def _bound_mean(mean: Array, variance: Array, memory: Memory, upper_tail: float)
 def _bound_spread(mean: Array, variance: Array, memory: Memory, upper_tail: float) -> Array:
     """Give lower, upper and effective n of the standard deviation."""
     degrees = match_degrees(memory.log_variance_spread)
-    squares = _match_scale(memory.log_variance, degrees) * variance * degrees
+    squares = match_scale(memory.log_variance, degrees) * variance * degrees
     lower = np.sqrt(squares / scipy.stats.chi2.ppf(upper_tail, degrees))
     upper = np.sqrt(squares / scipy.stats.chi2.isf(upper_tail, degrees))
     return np.stack([lower, upper, memory.n / memory.square_inflation])
-
-
-def _match_scale(log_level: Array, degrees: Array) -> Array:
-    """Give the scale of an inverse chi-squared of this mean logarithm."""
-    scale: Array = np.exp(log_level - np.log(degrees / 2) + scipy.special.digamma(degrees / 2))
-    return scale
-
-
-def _fisher(both: Array, apart: Array, is_valid: Mask) -> tuple[Array, Array, Array]:
-    """Give what the means take from Fisher's z, its variance and the effective number of pairs."""
-    n = is_valid.sum(axis=1).astype("f8")
-    pairs = count_pairs(is_valid)
-    angle = _separate(both, apart, pairs)
-    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    one, _ = _standardise(np.where(is_valid, cosine * both + sine * apart, np.nan), is_valid)
-    other, _ = _standardise(np.where(is_valid, cosine * apart - sine * both, np.nan), is_valid)
-    first, second = fit_memory(one, is_valid, pairs), fit_memory(other, is_valid, pairs)
-    straight, mixed = np.cos(2 * angle) ** 2, np.sin(2 * angle) ** 2
-    share = pairs[:, 1:] / n[:, None]
-    tables = [(first.modelled, second.modelled), (first.sampled, second.sampled)]
-    variances = []
-    for alpha, beta in tables:
-        near = share[:, : alpha.shape[1]]
-        own = 1 + (near * (alpha**2 + beta**2)).sum(axis=1)
-        cross = 1 + 2 * (near * alpha * beta).sum(axis=1)
-        variances.append((straight * own + mixed * cross) / n)
-        if len(variances) == 1:  # that the processes are not known but estimated
-            spread = first.log_variance_spread + second.log_variance_spread
-            estimated = straight * spread / 4 + mixed * cross / n
-    plain = np.maximum(*variances)
-    shares = [np.minimum(memory.mean_inflation / n, 1.0) for memory in (first, second)]
-    turn = np.cos(angle) ** 2
-    in_both = np.minimum(turn * shares[0] + (1 - turn) * shares[1], MOST_LOST)
-    in_apart = np.minimum(turn * shares[1] + (1 - turn) * shares[0], MOST_LOST)
-    lost = (np.log1p(-in_both) - np.log1p(-in_apart)) / 2
-    return lost, np.maximum(plain, estimated), np.minimum(1 / plain, n)
-
-
-def _separate(both: Array, apart: Array, pairs: Array) -> Array:
-    """Give the angle by which two series are turned into two that are uncorrelated at lags too."""
-
-    def over_lags(values: Array, others: Array) -> Array:
-        sums = sum_products(values, others)[:, 1 : LAGS_APART + 1]
-        total: Array = (sums / np.maximum(pairs[:, 1 : LAGS_APART + 1], 1)).sum(axis=1)
-        return total
-
-    crossed = over_lags(both, apart) + over_lags(apart, both)
-    angle: Array = np.arctan2(crossed, over_lags(both, both) - over_lags(apart, apart)) / 2
-    return angle
-
-
-def _standardise(values: Array, is_valid: Mask) -> tuple[Array, Mask]:
-    """Give zero mean and unit variance over valid steps, zero elsewhere; and which rows vary at all."""
-    n = np.maximum(is_valid.sum(axis=1, keepdims=True), 1)
-    mean = np.where(is_valid, values, 0).sum(axis=1, keepdims=True) / n
-    centred = np.where(is_valid, values - mean, 0)
-    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
-    # of a constant, rounding is left
-    size = np.abs(np.where(is_valid, values, 0)).max(axis=1, keepdims=True, initial=0)
-    varies = deviation > 1e-12 * np.maximum(size, 1e-150)
-    return centred / np.where(varies, deviation, 1), varies[:, 0]
 
 
 def _upper_tail(level: float) -> float:
@@ -355,16 +375,13 @@ def _upper_tail(level: float) -> float:
     return (1 + level) / 2
 
 
-def _by_block(
-    score: str, bound: Callable[[Array, Array], Array], product: Array, reference: Array
-) -> Interval:
+def _by_block(score: str, bound: Callable[..., Array], *series: Array) -> Interval:
     """Bound blocks of series, and lay them out as they came."""
-    shape = product.shape[:-1]
-    products = product.reshape(-1, product.shape[-1])
-    references = reference.reshape(products.shape)
+    shape = series[0].shape[:-1]
+    rows = [one.reshape(-1, one.shape[-1]) for one in series]
     blocks = [
-        bound(products[start : start + BLOCK], references[start : start + BLOCK])
-        for start in range(0, len(products), BLOCK)
+        bound(*(one[start : start + BLOCK] for one in rows))
+        for start in range(0, len(rows[0]), BLOCK)
     ]
     bounds = np.concatenate([np.empty((3, 0)), *blocks], axis=1)
     lower, upper, effective_n = bounds.reshape(3, *shape)

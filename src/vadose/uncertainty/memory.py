@@ -159,6 +159,18 @@ def fit_memory(standardised: Array, is_valid: Mask, pairs: Array | None = None) 
     )
 
 
+def standardise(values: Array, is_valid: Mask) -> tuple[Array, Mask]:
+    """Give zero mean and unit variance over valid steps, zero elsewhere; and which rows vary at all."""
+    n = np.maximum(is_valid.sum(axis=1, keepdims=True), 1)
+    mean = np.where(is_valid, values, 0).sum(axis=1, keepdims=True) / n
+    centred = np.where(is_valid, values - mean, 0)
+    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
+    # of a constant, rounding is left
+    size = np.abs(np.where(is_valid, values, 0)).max(axis=1, keepdims=True, initial=0)
+    varies = deviation > 1e-12 * np.maximum(size, 1e-150)
+    return centred / np.where(varies, deviation, 1), varies[:, 0]
+
+
 def count_pairs(is_valid: Mask) -> Array:
     """Count the pairs of valid steps at each lag, dims ``(series, lag)`` from lag 0.
 
@@ -341,3 +353,15 @@ def match_degrees(spread: Array) -> Array:
         miss = scipy.special.polygamma(1, half) - spread
         half = np.maximum(half - miss / scipy.special.polygamma(2, half), 0.05)
     return 2 * half
+
+
+def match_scale(log_level: Array, degrees: Array) -> Array:
+    """Give the scale of an inverse chi-squared of these degrees whose logarithm has this mean.
+
+    Examples
+    --------
+    >>> match_scale(np.array([0.0]), np.array([1e6])).round(4)
+    array([1.])
+    """
+    scale: Array = np.exp(log_level - np.log(degrees / 2) + scipy.special.digamma(degrees / 2))
+    return scale

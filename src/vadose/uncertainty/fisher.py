@@ -1,0 +1,61 @@
+"""How uncertain Fisher's z of two autocorrelated series is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vadose.uncertainty.memory import (
+    MOST_LOST,
+    Array,
+    Mask,
+    count_pairs,
+    fit_memory,
+    standardise,
+    sum_products,
+)
+
+#: Lags whose cross-correlations tell two processes of different memory apart.
+LAGS_APART = 3
+
+
+def spread_of_z(both: Array, apart: Array, is_valid: Mask) -> tuple[Array, Array, Array]:
+    """Give what the means take from Fisher's z, its variance and the effective number of pairs."""
+    n = is_valid.sum(axis=1).astype("f8")
+    pairs = count_pairs(is_valid)
+    angle = _separate(both, apart, pairs)
+    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    one, _ = standardise(np.where(is_valid, cosine * both + sine * apart, np.nan), is_valid)
+    other, _ = standardise(np.where(is_valid, cosine * apart - sine * both, np.nan), is_valid)
+    first, second = fit_memory(one, is_valid, pairs), fit_memory(other, is_valid, pairs)
+    straight, mixed = np.cos(2 * angle) ** 2, np.sin(2 * angle) ** 2
+    share = pairs[:, 1:] / n[:, None]
+    tables = [(first.modelled, second.modelled), (first.sampled, second.sampled)]
+    variances = []
+    for alpha, beta in tables:
+        near = share[:, : alpha.shape[1]]
+        own = 1 + (near * (alpha**2 + beta**2)).sum(axis=1)
+        cross = 1 + 2 * (near * alpha * beta).sum(axis=1)
+        variances.append((straight * own + mixed * cross) / n)
+        if len(variances) == 1:  # that the processes are not known but estimated
+            spread = first.log_variance_spread + second.log_variance_spread
+            estimated = straight * spread / 4 + mixed * cross / n
+    plain = np.maximum(*variances)
+    shares = [np.minimum(memory.mean_inflation / n, 1.0) for memory in (first, second)]
+    turn = np.cos(angle) ** 2
+    in_both = np.minimum(turn * shares[0] + (1 - turn) * shares[1], MOST_LOST)
+    in_apart = np.minimum(turn * shares[1] + (1 - turn) * shares[0], MOST_LOST)
+    lost = (np.log1p(-in_both) - np.log1p(-in_apart)) / 2
+    return lost, np.maximum(plain, estimated), np.minimum(1 / plain, n)
+
+
+def _separate(both: Array, apart: Array, pairs: Array) -> Array:
+    """Give the angle by which two series are turned into two that are uncorrelated at lags too."""
+
+    def over_lags(values: Array, others: Array) -> Array:
+        sums = sum_products(values, others)[:, 1 : LAGS_APART + 1]
+        total: Array = (sums / np.maximum(pairs[:, 1 : LAGS_APART + 1], 1)).sum(axis=1)
+        return total
+
+    crossed = over_lags(both, apart) + over_lags(apart, both)
+    angle: Array = np.arctan2(crossed, over_lags(both, both) - over_lags(apart, apart)) / 2
+    return angle
