@@ -30,8 +30,8 @@ CLASSES = (1, 2, 3, 4, 8, 16)
 BASELINES = ("persistence", "linear")
 #: Why a hidden value is not scored, in the order in which they are asked.
 LOST = ("no product value", "no earlier value", "no later value")
-#: Fewer values than this in a class do not make a table.
-SMALL = 50
+#: Fewer values, or values of fewer days, than this in a class do not make a table: one storm decides it.
+SMALL, FEW_DATES = 50, 10
 
 By = Literal["length", "age", "nearest"]
 
@@ -270,7 +270,8 @@ def score_filled(
     xarray.Dataset
         Every metric of `vadose.validate.metrics.METRICS`, dims ``product, days``; ``persistence`` and
         ``linear`` stand beside the products, all on the same values: those that every one of them has.
-        ``days`` names the classes, and ``all``. ``is_small (days)``: fewer than 50 values, no base for a
+        ``days`` names the classes, and ``all``. ``n_dates (days)``, the days of the record that the values
+        are of; ``is_small (days)``: fewer than 50 values, or values of fewer than 10 days, no base for a
         claim. ``lost`` by ``reason`` counts hidden values that are not scored; the baselines need an
         observation on either side.
 
@@ -347,7 +348,12 @@ def score_filled(
         coords={"product": list(everyone), "days": labels, "reason": list(LOST)},
         attrs={"by": by},
     )
-    result["is_small"] = "days", result["n"].values[0] < SMALL
+    date = np.nonzero(asked)[0][is_scored]
+    dates = [np.unique(date[number == column]).size for column in range(edges.size)]
+    result["n_dates"] = "days", np.array([*dates, np.unique(date).size], dtype="i8")
+    result["is_small"] = (result["n"].isel(product=0, drop=True) < SMALL) | (
+        result["n_dates"] < FEW_DATES
+    )
     result["lost"] = "reason", np.array(lost, dtype="i8")
     return result
 

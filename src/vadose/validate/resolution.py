@@ -6,8 +6,9 @@ wavelength. `effective_resolution` reads either: it goes from long waves to shor
 product has lost too much, of the reference's variance or of its pattern. Both are asked for: noise, and the
 edges of coarse cells that are repeated, have variance at short waves, but agree with nothing.
 
-Spectra tell the scales apart; increments over a lag see all longer waves too. In fields whose power falls
-faster than the fourth power of the wavenumber, or not at all, a variogram tells little: trust the spectra.
+Spectra tell the scales apart; increments over a lag see all longer waves too. Where power falls with the
+cube of the wavenumber, variograms tell much the same as spectra; where it falls with the square, too coarse
+a resolution; with the fourth power, too fine a one (``benchmarks/spatial_scores.py``). Trust the spectra.
 """
 
 from __future__ import annotations
