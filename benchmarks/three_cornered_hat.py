@@ -223,6 +223,19 @@ def main() -> None:
     side = max(given.side // BLOCK, 1) * BLOCK
 
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    # before the rest, whose memory would hide that of the map
+    sums = {"numpy": time_sums(fast=False)}
+    if compiled() is not None:
+        sums["numba"] = time_sums(fast=True)
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        folder = Path(name)
+        write_map(side, folder)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds = {}
+        for workers in sorted({1, given.workers}):
+            seconds[workers], result = time_map(folder, workers)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        share = float(result["is_constrained"].mean())
     pixel = compare()
     print(
         f"\n{PIXELS} pixels x {DAYS} days x {len(NAMES)} products, "
@@ -244,18 +257,6 @@ def main() -> None:
     )
     assert pixel["tuned_sd"] <= 1e-6, f"standard deviations differ by {pixel['tuned_sd']}"
 
-    sums = {"numpy": time_sums(fast=False)}
-    if compiled() is not None:
-        sums["numba"] = time_sums(fast=True)
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        folder = Path(name)
-        write_map(side, folder)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        seconds = {}
-        for workers in sorted({1, given.workers}):
-            seconds[workers], result = time_map(folder, workers)
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        share = float(result["is_constrained"].mean())
     own = {workers: spent / side**2 * 1e6 for workers, spent in seconds.items()}
     gigabytes = side**2 * DAYS * len(NAMES) * 4 / 1e9
     print(

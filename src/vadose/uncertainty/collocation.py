@@ -243,21 +243,21 @@ def _draw_intervals(
         for end in ("lower", "upper")
     }
     chosen = np.zeros(places, "i8")
-    if len(starts) > 1:
-        chosen[:] = choose_lengths(arrays)
-    else:
-        chosen[:] = next(iter(starts))
+    for start in range(0, places, TOGETHER):
+        here = slice(start, start + TOGETHER)
+        some = [array[:, here] for array in arrays]
+        chosen[here] = choose_lengths(some) if len(starts) > 1 else next(iter(starts))
     chosen[is_too_few] = 0
     for length, begins in starts.items():
         tail = (1 - widen(level, begins.shape[1])) / 2
         same = np.flatnonzero(chosen == length)
         for start in range(0, len(same), TOGETHER):
-            here = same[start : start + TOGETHER]
-            drawn = draw_covariances([array[:, here] for array in arrays], length, begins)
+            several = same[start : start + TOGETHER]
+            drawn = draw_covariances([array[:, several] for array in arrays], length, begins)
             for name, values in collocate(drawn, base).items():
                 if f"{name}_lower" in found and name != "snr_db":
                     ends = np.quantile(values, [tail, 1 - tail], axis=0)
-                    found[f"{name}_lower"][:, here], found[f"{name}_upper"][:, here] = ends
+                    found[f"{name}_lower"][:, several], found[f"{name}_upper"][:, several] = ends
     for end in ("lower", "upper"):
         share = np.clip(found[f"r_squared_{end}"], 0.0, 1.0)
         with np.errstate(divide="ignore"):

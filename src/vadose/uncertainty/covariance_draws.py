@@ -53,19 +53,19 @@ def choose_lengths(products: Sequence[Array]) -> npt.NDArray[np.int64]:
         One of `possible_lengths` per place: twice Carlstein's rule, which for products of deviations
         falls short in simulations, as one lag does of what seasons and soils remember.
     """
-    stacked = np.stack([np.asarray(array, "f8") for array in products])
-    is_whole = np.isfinite(stacked).all(axis=0)
+    stacked = np.stack(products, axis=1).astype("f8")  # time first: sums go through it in order
+    is_whole = np.isfinite(stacked).all(axis=1)
     count = is_whole.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        away = np.where(is_whole, stacked, 0.0)
-        away = np.where(is_whole, away - (away.sum(axis=1) / count)[:, None], 0.0)
-        variance = np.sum(away**2, axis=1) / count
+        away = np.where(is_whole[:, None], stacked, 0.0)
+        away = np.where(is_whole[:, None], away - away.sum(axis=0) / count, 0.0)
+        variance = np.sum(away**2, axis=0) / count
         memory = np.full(len(count), np.nan)
         for lag in LAGS:
             if lag >= len(is_whole):
                 break
             both = (is_whole[lag:] & is_whole[:-lag]).sum(axis=0)
-            alike = np.sum(away[:, lag:] * away[:, :-lag], axis=1) / both / variance
+            alike = np.sum(away[lag:] * away[:-lag], axis=0) / both / variance
             found = np.max(alike, axis=0).clip(0.0, 0.99) ** (1 / lag)
             memory = np.where(np.isnan(memory) & (both >= count / 4), found, memory)
         decay = np.nan_to_num(memory**2)  # of products of two deviations
