@@ -9,6 +9,7 @@ import xarray as xr
 
 import vadose.validate.daily as daily
 from vadose.errors import CubeProblem, ValueProblem
+from vadose.synthetic import world
 from vadose.validate.daily import (
     DAILY,
     QUANTILES,
@@ -17,6 +18,7 @@ from vadose.validate.daily import (
     score_by_day,
     score_parts_by_day,
 )
+from vadose.validate.match import at_stations, match_times
 from vadose.validate.metrics import METRICS
 from vadose.validate.statistics import moments
 
@@ -51,6 +53,19 @@ def test_a_day_is_scored_as_the_metrics_say(is_weighted: bool) -> None:
             assert float(score[name][step]) == pytest.approx(expected, rel=1e-10, nan_ok=True)
     assert np.isnan(score["r"].values[4])
     assert score["n"].values[4] == 0
+
+
+def test_stations_of_a_day_are_correlated_like_places_of_a_map() -> None:
+    small = world(size=16, days=6, factor=4, seed=0)
+    product = at_stations(small.truth["soil_moisture"], small.stations)
+    readings = match_times(small.stations, product["time"].values)
+    score = score_by_day(product, readings, minimum=5)
+    for step in range(6):
+        p, o = product.values[:, step], readings.values[:, step]
+        is_pair = np.isfinite(p) & np.isfinite(o)
+        assert int(score["n"][step]) == is_pair.sum()
+        expected = np.corrcoef(p[is_pair], o[is_pair])[0, 1]
+        assert float(score["r"][step]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_blocks_of_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,10 @@ def test_a_long_list_is_cut(small: World) -> None:
 def test_stations_without_names_cannot_be_guarded() -> None:
     with pytest.raises(CubeProblem, match="expected station, the names"):
         check_independent(OWN.drop_vars("station"), {"training": ["a"]})
+    with pytest.raises(
+        ValueProblem, match=r"stations used for training: found the text 'Harvard', expected a list"
+    ):
+        check_independent(OWN, {"training": "Harvard"})
     with pytest.raises(ValueProblem, match="distance: found -1, expected 0 km or more"):
         check_independent(OWN, {"training": ["a"]}, distance=-1.0)
 

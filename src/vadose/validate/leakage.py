@@ -84,6 +84,8 @@ def find_dependent(
     ------
     CubeProblem
         No station names.
+    ValueProblem
+        A distance below 0, or a text in the place of a list of names.
 
     Examples
     --------
@@ -101,6 +103,13 @@ def find_dependent(
     for role, others in used.items():
         if isinstance(others, xr.Dataset):
             other_names, other_places = _names(others), _places(others)
+        elif isinstance(others, str):
+            # its letters would be taken for names, and no station would be found
+            raise ValueProblem(
+                f"stations used for {role}",
+                found=f"the text {others!r}",
+                expected="a list of names, or a dataset of stations",
+            )
         else:
             other_names, other_places = [_parted(str(name)) for name in others], None
         networks: dict[str, set[str]] = {}
