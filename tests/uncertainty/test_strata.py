@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from vadose.errors import ValueProblem
 from vadose.uncertainty.multipliers import fit_multiplier
-from vadose.uncertainty.strata import Classes, coverage_table, effective_points, members_of
+from vadose.uncertainty.strata import (
+    Classes,
+    coverage_table,
+    effective_points,
+    looked_up,
+    members_of,
+)
 
 
 @settings(max_examples=50, deadline=None)
@@ -18,6 +24,26 @@ def test_every_point_is_the_member_of_its_label(labels: list[int]) -> None:
     members = members_of(np.array(labels))
     assert sorted(np.concatenate(list(members.values())).tolist()) == list(range(len(labels)))
     assert all((np.array(labels)[places] == int(label)).all() for label, places in members.items())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([True, False, True]),
+        np.array([False, False]),
+        np.array([-1, 4, 4, 200_000]),
+        np.array([250, 3, 255], "u1"),
+        np.array(["crops", "grass", "crops"]),
+        np.array([], "i8"),
+    ],
+)
+def test_labels_are_looked_up_as_they_were_grouped(labels: np.ndarray) -> None:
+    numbers = {label: float(count) for count, label in enumerate(members_of(labels), start=1)}
+    found = looked_up(labels, numbers)
+    assert found.shape == labels.shape
+    for label, places in members_of(labels).items():
+        assert (found[places] == numbers[label]).all()
+    assert (looked_up(labels, {}, otherwise=9.0) == 9.0).all()
 
 
 def test_classes_hold_equally_many_and_stay_the_same() -> None:

@@ -40,6 +40,8 @@ ROWS = 262_144
 class Applicability:
     """Tell how unlike the training data a place is.
 
+    Neighbours are found by a tree, which is the faster the fewer predictors have much importance.
+
     Parameters
     ----------
     weights

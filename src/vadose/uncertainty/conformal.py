@@ -32,7 +32,15 @@ import pandas as pd
 
 from vadose.errors import ModelProblem, ValueProblem
 from vadose.uncertainty.multipliers import Basis, fit_multiplier
-from vadose.uncertainty.strata import Column, Places, Strata, coverage_table, kinds_of, members_of
+from vadose.uncertainty.strata import (
+    Column,
+    Places,
+    Strata,
+    coverage_table,
+    kinds_of,
+    looked_up,
+    members_of,
+)
 
 #: Fewest blocks from which to learn.
 LEAST_BLOCKS = 5
@@ -215,10 +223,9 @@ class Conformal:
         below = np.full(centre.size, self.all_.lower)
         above = np.full(centre.size, self.all_.upper)
         for name, labels in kinds.items():
-            found, place = np.unique(labels, return_inverse=True)
-            parts = [self.parts_[name].get(str(label)) for label in found]
-            below += np.array([part.lower if part else 0.0 for part in parts])[place]
-            above += np.array([part.upper if part else 0.0 for part in parts])[place]
+            own = self.parts_[name]
+            below += looked_up(labels, {label: part.lower for label, part in own.items()})
+            above += looked_up(labels, {label: part.upper for label, part in own.items()})
         # ends that would cross meet in the middle
         excess = np.minimum(below + above, 0.0) / 2
         scale = np.maximum(width, self.floor_)  # NaN stays

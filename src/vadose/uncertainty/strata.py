@@ -16,6 +16,8 @@ Column = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 #: Kinds of strata by name, or the labels of a single kind.
 Strata = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any] | None
+#: Range of whole numbers that labels are looked up in by a table.
+WIDEST = 1 << 16
 #: What a single kind of strata is called.
 SINGLE = "stratum"
 
@@ -142,9 +144,41 @@ def members_of(labels: npt.NDArray[Any]) -> dict[str, Places]:
     >>> {label: places.tolist() for label, places in members_of(np.array([7, 3, 7])).items()}
     {'3': [1], '7': [0, 2]}
     """
+    if not labels.size:
+        return {}
     found, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     parts = np.split(np.argsort(place, kind="stable"), np.cumsum(counts)[:-1])
     return {str(label): part for label, part in zip(found, parts, strict=True)}
+
+
+def looked_up(
+    labels: npt.NDArray[Any], numbers: Mapping[str, float], *, otherwise: float = 0.0
+) -> Column:
+    """Give the number of each point's label.
+
+    Parameters
+    ----------
+    labels
+        Whole numbers, truth values or text, dims ``(point,)``.
+    numbers
+        By the label as text.
+    otherwise
+        Number of a label that is not there.
+
+    Examples
+    --------
+    >>> looked_up(np.array([3, 7, 5]), {"3": 0.5, "7": -0.5})
+    array([ 0.5, -0.5,  0. ])
+    """
+    if labels.size and labels.dtype.kind in "iub":
+        low, high = labels.min(), labels.max()
+        if int(high) - int(low) < WIDEST:  # no need to sort millions of pixels
+            found = np.arange(int(low), int(high) + 1).astype(labels.dtype)
+            table = np.array([numbers.get(str(label), otherwise) for label in found])
+            return np.asarray(table[labels.astype(np.int64) - int(low)])
+    found, place = np.unique(labels, return_inverse=True)
+    table = np.array([numbers.get(str(label), otherwise) for label in found], dtype=np.float64)
+    return np.asarray(table[place])
 
 
 def effective_points(is_covered: npt.NDArray[np.bool_], block: Places, share: float) -> float:
