@@ -95,6 +95,18 @@ def test_the_spread_of_a_pixel_is_that_of_its_trees(world: vadose.synthetic.Worl
     )
 
 
+def test_any_target_may_have_a_spread(world: vadose.synthetic.World) -> None:
+    fine, coarse = cubes(world)
+    downscaler = Direct(forest(), PREDICTORS[1:], target="ndvi", also=["root_zone_soil_moisture"])
+    product = WithSpread(downscaler.fit(coarse)).predict(fine, coarse)
+    known = downscaler.predict(fine, coarse)
+    assert set(product.data_vars) == {*known.data_vars, "ndvi_spread"}
+    assert product["root_zone_soil_moisture"].equals(known["root_zone_soil_moisture"])
+    rows = downscaler.sampler().take(fine)
+    spread = downscaler.model.spread(rows.X)[:, 0]
+    assert np.allclose(product["ndvi_spread"].values.ravel()[rows.index], spread, atol=1e-7)
+
+
 def test_steps_down_add_their_squares(world: vadose.synthetic.World) -> None:
     """A forest of one tree per step has no spread; a stand-in of spread 3 and 4 gives 5."""
     downscaler, (fine, coarse) = learned(world, "residual"), cubes(world)

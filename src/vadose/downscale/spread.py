@@ -25,7 +25,7 @@ from vadose.downscale.residual import Residual
 from vadose.errors import ModelProblem
 from vadose.models.base import Column, Groups, Kind, Model, Table
 from vadose.models.spread import has_spread, spread_or_one
-from vadose.schema import variable
+from vadose.schema import VARIABLES, variable
 
 Answer = npt.NDArray[np.float64]
 #: From features ``(sample, feature)`` and predictions to one answer per sample.
@@ -97,7 +97,8 @@ class WithSpread:
     def _direct(self, inner: Direct, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         both = copy.copy(inner)
         both.model = cast(Model, _MeanAndSpread(inner.model))  # of the kind that it holds
-        names = [f"{name}_spread" for name in inner.targets]
+        # further layers have names of the table; these stand in until the values are taken
+        names = [name for name in VARIABLES if name not in inner.targets][: len(inner.targets)]
         both.also = (*inner.also, *names)
         product = both.predict(fine, coarse)
         spread = product[names[0]].values

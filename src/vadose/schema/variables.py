@@ -259,12 +259,6 @@ def _table() -> dict[str, Variable]:
         )
         for meaning in IGBP.meanings
     ]
-    words, is_level = _ABOUT["_spread"]
-    rows += [
-        _about(row, f"{row.name}_spread", words, is_level=is_level)
-        for row in rows
-        if row.name in ("soil_moisture", "root_zone_soil_moisture", "relative_soil_moisture")
-    ]
     return {row.name: row for row in rows}
 
 
