@@ -11,8 +11,10 @@ autocorrelations themselves have the last word, and lengthen the interval.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +39,8 @@ LONG = 1500
 LEAST_PAIRS = 10
 #: Part of the variance that the estimate of the mean may have taken at most.
 MOST_LOST = 0.5
+#: What is so small counts as nothing, lest processors work on its last bits for long.
+NEGLIGIBLE = 1e-100
 #: Innovation variances are multiplied up for this many steps before a logarithm is taken.
 STEPS_PER_LOGARITHM = 16
 
@@ -247,6 +251,7 @@ def _cubic(nodes: Array, wanted: Array) -> Array:
 def _powers_of(subdivisions: int, steps: int) -> Array:
     """Give φ to the power of lags 1 to steps − 1, dims ``(lag, persistence)``."""
     powers: Array = _grid(subdivisions).phi ** np.arange(1, steps)[:, None]
+    powers[np.abs(powers) < NEGLIGIBLE] = 0.0
     powers.flags.writeable = False
     return powers
 
@@ -262,7 +267,7 @@ def _weigh(standardised: Array, is_valid: Mask, n: Array, grid: _Grid) -> tuple[
     log_weight = -0.5 * (_refine(log_determinant, grid) + (n - 1) * log_squares)
     log_weight -= PRIOR * grid.persistence[None, :, None]
     log_weight -= log_weight.max(axis=(0, 1))
-    weight = np.exp(log_weight)
+    weight = np.exp(np.maximum(log_weight, math.log(NEGLIGIBLE)))
     weight /= weight.sum(axis=(0, 1))
     return weight, log_squares - np.log(n - 1)
 
@@ -274,35 +279,58 @@ def _refine(nodes: Array, grid: _Grid) -> Array:
     return refined
 
 
-def _filter(standardised: Array, is_valid: Mask) -> tuple[Array, Array]:
+def _filter(
+    standardised: Array, is_valid: Mask, *, use_compiled: bool = True
+) -> tuple[Array, Array]:
     """Run the Kalman filter of all nodes over all series.
 
     Returns the log determinant (with that of the mean) and the sum of squared standardised forecast
     errors after generalised least squares of the mean, both ``(node, series)``.
     """
-    series, steps = standardised.shape
-    amplitude = _amplitude(PERSISTENCE, NOISE).reshape(-1, 1)
-    phi = np.tile(-np.expm1(-PERSISTENCE), len(NOISE))[:, None]
-    # what depends on the gaps alone is the same for all series of the same gaps
-    is_shared = bool((is_valid == is_valid[:1]).all())
-    observed = np.ascontiguousarray((is_valid[:1] if is_shared else is_valid).T)
+    amplitude = _amplitude(PERSISTENCE, NOISE).ravel()
+    phi = np.tile(-np.expm1(-PERSISTENCE), len(NOISE))
+    observed = np.ascontiguousarray(is_valid.T, dtype="f8")
     values = np.ascontiguousarray(standardised.T)
-    nodes, patterns = len(amplitude), observed.shape[1]
-    innovation, fade, white = amplitude * (1 - phi**2), phi**2, 1 - amplitude
-    uncertainty = np.repeat(amplitude, patterns, axis=1)
-    state, state_one = np.zeros((nodes, series)), np.zeros((nodes, patterns))
-    squares, crossed = np.zeros((nodes, series)), np.zeros((nodes, series))
-    ones, log_determinant = np.zeros((nodes, patterns)), np.zeros((nodes, patterns))
-    product = np.ones((nodes, patterns))
-    for step in range(steps):
-        present = observed[step]
+    sums = np.zeros((4, len(phi), len(standardised)))
+    run_filter = _compiled() if use_compiled else None
+    if run_filter is None:
+        _run_filter(values, observed, amplitude[:, None], phi[:, None], sums)
+    else:
+        run_filter(values, observed, amplitude, phi, STEPS_PER_LOGARITHM, sums)
+    squares, crossed, ones, log_determinant = sums
+    return log_determinant + np.log(ones), squares - crossed**2 / ones
+
+
+@cache
+def _compiled() -> Any:
+    """Give the compiled filter; None where numba is absent or finds no folder to compile into."""
+    try:
+        from vadose.uncertainty.fast_filter import run_filter
+    except (ImportError, RuntimeError):
+        return None
+    return run_filter
+
+
+def _run_filter(values: Array, observed: Array, amplitude: Array, phi: Array, sums: Array) -> None:
+    """Add up forecast errors squared, times those of a one, those of a one squared, and log variances.
+
+    Dims of `sums` are ``(sum, node, series)``, of values ``(time, series)``.
+    """
+    squares, crossed, ones, log_determinant = sums
+    fade, white = phi * phi, 1 - amplitude
+    innovation = amplitude * (1 - fade)
+    uncertainty = np.repeat(amplitude, values.shape[1], axis=1)
+    state, state_one = np.zeros_like(squares), np.zeros_like(squares)
+    product = np.ones_like(squares)
+    last = len(values) - 1
+    for step, (value, present) in enumerate(zip(values, observed, strict=True)):
         total = uncertainty + white
-        np.multiply(product, total, out=product, where=present)
+        np.multiply(product, total, out=product, where=present > 0)
         precision = present / total
-        if step % STEPS_PER_LOGARITHM == STEPS_PER_LOGARITHM - 1 or step == steps - 1:
+        if step % STEPS_PER_LOGARITHM == STEPS_PER_LOGARITHM - 1 or step == last:
             log_determinant += np.log(product)
             product.fill(1.0)
-        error, error_one = values[step] - state, 1 - state_one
+        error, error_one = value - state, 1 - state_one
         gained, gained_one = error * precision, error_one * precision
         squares += error * gained
         crossed += error_one * gained
@@ -317,8 +345,6 @@ def _filter(standardised: Array, is_valid: Mask) -> tuple[Array, Array]:
         uncertainty *= np.subtract(1, precision, out=precision)
         uncertainty *= fade
         uncertainty += innovation
-    log_determinant += np.log(ones)
-    return np.broadcast_to(log_determinant, (nodes, series)), squares - crossed**2 / ones
 
 
 def _moments(weight: Array, values: Array) -> tuple[Array, Array]:
