@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from vadose.errors import CubeProblem, GridProblem, RecipeProblem, UnitProblem, UnknownName
+from vadose.uncertainty.moments import sum_products
 from vadose.uncertainty.three_cornered_hat import describe_common_error, three_cornered_hat
 
 SDS = {"forest": 0.02, "network": 0.03, "satellite": 0.05, "model": 0.04}
@@ -320,3 +321,23 @@ def test_only_some_products_in_chunks() -> None:
     products["model"] = products["model"].chunk(y=3, x=2)
     products["forest"] = products["forest"].chunk(y=2)
     xr.testing.assert_identical(three_cornered_hat(products).compute(), whole)
+
+
+def test_a_single_series_may_be_lazy() -> None:
+    products = {name: array[:, 0, 0] for name, array in make_products(60, 1).items()}
+    lazy = three_cornered_hat({name: array.chunk(time=7) for name, array in products.items()})
+    assert lazy["n"].chunks is not None
+    xr.testing.assert_identical(lazy.compute(), three_cornered_hat(products))
+
+
+def test_chunks_are_worked_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def count(*given: object, **named: object) -> object:
+        calls.append(1)
+        return sum_products(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("vadose.uncertainty.three_cornered_hat.sum_products", count)
+    products = {name: array.chunk(y=2) for name, array in make_products(60, 4).items()}
+    three_cornered_hat(products, covariance=True, blocks=4).compute(scheduler="sync")
+    assert len(calls) == 2
