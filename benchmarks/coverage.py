@@ -20,6 +20,10 @@ that is said to be too short. The last line judges the grid, not the stress::
 
 from __future__ import annotations
 
+if __name__ == "coverage":
+    # numba asks for the package of this name, and finds this file first where benchmarks are run
+    raise ImportError("benchmarks/coverage.py is not the package coverage")
+
 import argparse
 import itertools
 import json
