@@ -90,11 +90,17 @@ def add_gain_intervals(
         for row, own in enumerate(values):
             is_pair = ~np.isnan(own)
             is_same = is_pair.any(axis=1) & ((own == base) | ~is_pair).all(axis=1)
+            # also where R is not defined there is no gain over itself
+            rest = np.flatnonzero(~is_same)
             for name, (metric, is_error) in GAINS.items():
+                bounds[name][:, row, part] = 0.0
+                is_too_short[name][row, part] = False
+                if not rest.size:
+                    continue
                 found = difference_interval(
-                    own,
-                    base,
-                    reading,
+                    own[rest],
+                    base[rest],
+                    reading[rest],
                     metric=metric,
                     level=level,
                     rng=np.random.default_rng(seed),
@@ -102,9 +108,8 @@ def add_gain_intervals(
                 )
                 ends = (found.lower, found.upper)
                 ends = (-found.upper, -found.lower) if is_error else ends
-                # also where R is not defined: there is no gain over itself
-                bounds[name][:, row, part] = np.where(is_same, 0.0, np.stack(ends))
-                is_too_short[name][row, part] = found.is_too_short & ~is_same
+                bounds[name][:, row, start + rest] = np.stack(ends)
+                is_too_short[name][row, start + rest] = found.is_too_short
     new = {
         f"{name}_{end}": (DIMS, ends[number])
         for name, ends in bounds.items()
