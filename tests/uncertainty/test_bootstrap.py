@@ -85,6 +85,13 @@ def test_the_length_grows_with_memory_and_hardly_depends_on_gaps() -> None:
     )
 
 
+def test_the_length_sees_across_overpasses() -> None:
+    """Every eighth day of a slow series asks for blocks of as many days, nearly, as all of them."""
+    series = red_noise(np.random.default_rng(0), 0.95, (40, 2000))
+    overpasses = np.where(np.arange(2000) % 8 == 0, series, np.nan)
+    assert np.median(block_length(overpasses)) > 0.5 * np.median(block_length(series)) > 10
+
+
 def test_the_length_of_what_does_not_vary_is_one() -> None:
     assert block_length(np.full(100, 0.3)) == 1
     assert block_length(np.full((2, 3, 100), np.nan)).tolist() == [[1, 1, 1], [1, 1, 1]]

@@ -89,6 +89,18 @@ def test_memory_under_much_noise_is_found() -> None:
     assert 90 <= coverage(bias_interval(error, np.zeros_like(error)), 0.0) <= 99.8
 
 
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_overpasses_every_third_day_are_as_good(interval) -> None:  # type: ignore[no-untyped-def]
+    """No two values are a day apart, and yet the memory, even of two kinds, is seen."""
+    rng = np.random.default_rng(9)
+    signal = red_noise(rng, 0.9, (300, 1095))
+    quick, slow = (red_noise(rng, phi, signal.shape) for phi in (0.5, 0.95))
+    product = signal + 0.6 * np.sqrt(0.5) * (quick + slow) + 0.5
+    is_overpass = np.arange(1095) % 3 == 0
+    reference = np.where(is_overpass, signal, np.nan)
+    assert 89 <= coverage(interval(product, reference), TRUTH[interval]) <= 99.8
+
+
 # --- agreement with what is known ---
 
 
@@ -265,6 +277,8 @@ def test_errors_say_what_to_do(interval) -> None:  # type: ignore[no-untyped-def
     series = np.arange(20.0)
     with pytest.raises(ValueProblem, match=r"shapes \(20,\), \(19,\), expected the same"):
         interval(series, series[1:])
+    with pytest.raises(ValueProblem, match=r"shapes \(3, 0\), \(3, 0\), expected the same"):
+        interval(np.empty((3, 0)), np.empty((3, 0)))
     with pytest.raises(ValueProblem, match="infinite values"):
         interval(np.where(series == 3, np.inf, series), series)
     with pytest.raises(RecipeProblem, match="level: found 95, expected a share between 0 and 1"):

@@ -138,7 +138,8 @@ def block_length(series: Values) -> npt.NDArray[np.int64]:
     The rule of Politis and White for circular blocks, as corrected: with autocovariances R(k) weighed by
     a flat top of as many lags as matter, the length is ``(2 G² / D)^⅓ n^⅓`` with ``G = Σ |k| R(k)`` and
     ``D = ⁴⁄₃ (Σ R(k))²``. Autocovariances are of the pairs there are, and a lag matters if its pairs are
-    enough to say so.
+    enough to say so. A lag without pairs, as between the overpasses of a satellite, lies on the line
+    between its neighbours.
 
     References
     ----------
@@ -166,9 +167,9 @@ def block_length(series: Values) -> npt.NDArray[np.int64]:
         return np.ones(values.shape[:-1], "i8")
     pairs = count_pairs(is_valid)[:, : most + 1]
     rho = sum_products(standardised)[:, : most + 1] / np.maximum(pairs, 1)
-    # a lag without pairs says nothing, and does not matter
+    _bridge(rho, pairs)
     usable = np.maximum(pairs[:, 1:], 2)
-    matters = (np.abs(rho[:, 1:]) > 2 * np.sqrt(np.log10(usable) / usable)) & (pairs[:, 1:] > 1)
+    matters = np.abs(rho[:, 1:]) > 2 * np.sqrt(np.log10(usable) / usable)
     width = np.minimum(2 * _last_that_matters(matters, in_a_row), most)[:, None]
     lags = np.arange(1, most + 1)
     window = np.clip(2 * (1 - lags / width), 0, 1)
@@ -178,6 +179,15 @@ def block_length(series: Values) -> npt.NDArray[np.int64]:
         best = np.cbrt(2 * slope**2 / (4 / 3 * total**2) * steps)
     chosen = np.where(varies, np.clip(np.rint(best), 1, longest), 1).astype("i8")
     return chosen.reshape(values.shape[:-1])
+
+
+def _bridge(rho: Array, pairs: Array) -> None:
+    """Interpolate autocorrelations, and numbers of pairs, over lags of fewer than two pairs, in place."""
+    is_known = pairs > 1
+    lags = np.arange(pairs.shape[1])
+    for row in np.flatnonzero(is_known.any(axis=1) & ~is_known.all(axis=1)):
+        for table in (rho, pairs):
+            table[row] = np.interp(lags, lags[is_known[row]], table[row, is_known[row]])
 
 
 def _last_that_matters(matters: Mask, in_a_row: int) -> npt.NDArray[np.int64]:

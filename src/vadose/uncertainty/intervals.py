@@ -34,8 +34,8 @@ Values = npt.NDArray[np.floating]
 LEAST = 10
 #: Effective numbers below which intervals of each score no longer cover 90 % (``benchmarks/coverage.py``).
 LEAST_EFFECTIVE = {"bias": 3.0, "ubrmse": 4.0, "r": 6.0}
-#: Series worked on at once: the state of the filters then stays in the processor's cache.
-BLOCK = 64
+#: Series worked on at once, which bounds memory, and as many of the bootstrap, where they share draws.
+BLOCK, BOOTSTRAP_BLOCK = 64, 256
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def difference_interval(
             )
         return bounds
 
-    return _by_block("bias", bound, product, other, reference)
+    return _by_block("bias", bound, product, other, reference, block=BOOTSTRAP_BLOCK)
 
 
 def check_pairs(*series: Values) -> tuple[Array, ...]:
@@ -308,11 +308,11 @@ def check_pairs(*series: Values) -> tuple[Array, ...]:
     array([ 2., nan])
     """
     shapes = [np.shape(one) for one in series]
-    if len(set(shapes)) > 1 or not shapes[0]:
+    if len(set(shapes)) > 1 or not shapes[0] or shapes[0][-1] == 0:
         raise ValueProblem(
             "pairs of series",
             found=f"shapes {', '.join(map(str, shapes))}",
-            expected="the same (..., time) of each",
+            expected="the same (..., time) of each, and some time",
         )
     if any(np.isinf(one).any() for one in series):
         raise ValueProblem(
@@ -375,13 +375,15 @@ def _upper_tail(level: float) -> float:
     return (1 + level) / 2
 
 
-def _by_block(score: str, bound: Callable[..., Array], *series: Array) -> Interval:
+def _by_block(
+    score: str, bound: Callable[..., Array], *series: Array, block: int = BLOCK
+) -> Interval:
     """Bound blocks of series, and lay them out as they came."""
     shape = series[0].shape[:-1]
     rows = [one.reshape(-1, one.shape[-1]) for one in series]
     blocks = [
-        bound(*(one[start : start + BLOCK] for one in rows))
-        for start in range(0, len(rows[0]), BLOCK)
+        bound(*(one[start : start + block] for one in rows))
+        for start in range(0, len(rows[0]), block)
     ]
     bounds = np.concatenate([np.empty((3, 0)), *blocks], axis=1)
     lower, upper, effective_n = bounds.reshape(3, *shape)

@@ -356,14 +356,16 @@ def _moments(weight: Array, values: Array) -> tuple[Array, Array]:
 def _sample_autocorrelation(standardised: Array, pairs: Array, lost: Array) -> Array:
     """Give autocorrelations of pairs to a quarter of the steps, zero from the first not positive.
 
-    What the estimated mean has taken from the variance is given back to every lag.
+    What the estimated mean has taken from the variance is given back to every lag. A lag of few pairs,
+    as between the overpasses of a satellite, is zero but ends nothing.
     """
     lags = standardised.shape[1] // 4
     sums = sum_products(standardised)[:, 1 : lags + 1]
     counted = pairs[:, 1 : lags + 1]
     raw = (sums / np.maximum(counted, 1) + lost[:, None]) / (1 + lost[:, None])
-    is_used = np.logical_and.accumulate((raw > 0) & (counted >= LEAST_PAIRS), axis=1)
-    return np.where(is_used, np.minimum(raw, 1), 0)
+    is_known = counted >= LEAST_PAIRS
+    is_before = np.logical_and.accumulate((raw > 0) | ~is_known, axis=1)
+    return np.where(is_before & is_known, np.clip(raw, 0, 1), 0)
 
 
 def match_degrees(spread: Array) -> Array:
