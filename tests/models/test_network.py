@@ -175,3 +175,38 @@ def test_without_torch_one_error_says_what_to_install(monkeypatch: pytest.Monkey
         quick().fit(*table())
     with pytest.raises(MissingExtra):
         network_module.need_torch()
+
+
+@pytest.mark.parametrize("steps", [1, 7, 16, 365, 10_000])
+def test_blocks_of_sequences_have_about_as_many_places_however_long_they_are(steps: int) -> None:
+    size = LSTM()._at_once((5, steps, 3))
+    assert size % network_module.FEWEST_SEQUENCES == 0
+    assert size * steps <= network_module.PREDICTED_AT_ONCE or (
+        size == network_module.FEWEST_SEQUENCES
+    )
+
+
+def test_a_large_map_has_all_cores_and_small_ones_have_one_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from vadose.models import cores
+    from vadose.models.resnet import ResNet
+
+    given: list[tuple[int, int]] = []
+
+    def watched(task: Any, items: Any, *, workers: int, cores: int) -> Any:
+        given.append((workers, cores))
+        return map(task, items)
+
+    X = np.random.default_rng(0).random((6, 8, 8, 2))
+    network = ResNet(channels=4, blocks=1, epochs=1).fit(X, X[..., 0])
+    network.workers = 4
+    expected = network.predict(X)
+    monkeypatch.setattr(cores, "side_by_side", watched)
+    assert np.array_equal(network.predict(X), expected)
+    assert np.array_equal(network.predict(X[:2]), expected[:2])
+    monkeypatch.setattr(network_module, "PLACES_SIDE_BY_SIDE", 130)  # two of these maps
+    assert np.array_equal(network.predict(X), expected)
+    monkeypatch.setattr(network_module, "PLACES_SIDE_BY_SIDE", 1)
+    assert np.array_equal(network.predict(X), expected)
+    assert given == [(4, 1), (2, 1), (2, 2), (1, 4)]

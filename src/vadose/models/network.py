@@ -282,12 +282,12 @@ class Network(ABC):
                 values = predict(torch.from_numpy(filled).to(where)).float().cpu().numpy()
             return slice(start, start + len(part)), values[: len(part)]
 
-        cores = self.workers or torch.get_num_threads()
-        workers = max(
-            1, min(cores, PLACES_SIDE_BY_SIDE // (size * int(np.prod(table.shape[1:-1]))))
-        )
+        cores = (self.workers or torch.get_num_threads()) if where.type == "cpu" else 1
+        workers = max(1, min(cores, PLACES_SIDE_BY_SIDE // max(size * table[0, ..., 0].size, 1)))
         starts = range(0, len(table), size)
-        yield from side_by_side(one_block, starts, workers=workers, cores=cores // workers)
+        # how many cores a block has does not depend on how many blocks there are
+        each = cores // workers
+        yield from side_by_side(one_block, starts, workers=min(workers, len(starts)), cores=each)
 
     def _at_once(self, shape: tuple[int, ...]) -> int:
         """Say how many samples make a block."""
