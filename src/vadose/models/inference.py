@@ -287,24 +287,27 @@ class _Filling:
 
     def __call__(self, cells: Tensor) -> Tensor:
         """Give each cell, and each of the ring outside, the mean of its near square or else its wide one."""
-        near, wide = self._columns(cells)
-        filled = cells.new_empty((*self.per_near.shape[:-1], cells.shape[-1]))
+        wide = self._columns(cells, self.kernel)
+        if self.finer == 1:  # its near square is the cell itself, which holds 0 where there is none
+            filled = functional.pad(cells, [0, 0, *[self.ring] * 4])
+        else:
+            near = self._columns(cells, 1)
+            filled = cells.new_empty((*self.per_near.shape[:-1], cells.shape[-1]))
         for rows in _strips(filled, 1):
-            one = self._sums(near[:, rows], 2, 1)
+            if self.finer > 1:
+                one = self._sums(near[:, rows], 2, 1)
+                torch.mul(one, self.per_near[:, rows], out=filled[:, rows])
             three = self._sums(wide[:, rows], 2, self.kernel)
-            torch.mul(one, self.per_near[:, rows], out=filled[:, rows])
             filled[:, rows].addcmul_(three, self.per_wide[:, rows])
         return filled
 
-    def _columns(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Give near and wide sums along the columns of a map, which become longer by the ring."""
+    def _columns(self, cells: Tensor, times: int) -> Tensor:
+        """Give sums along the columns of a map, which become longer by the ring."""
         shape = (len(cells), self.per_near.shape[1], *cells.shape[2:])
-        near, wide = cells.new_empty(shape), cells.new_empty(shape)
-        for columns in _strips(near, 2):
-            strip = cells[:, :, columns]
-            near[:, :, columns] = self._sums(strip, 1, 1)
-            wide[:, :, columns] = self._sums(strip, 1, self.kernel)
-        return near, wide
+        sums = cells.new_empty(shape)
+        for columns in _strips(sums, 2):
+            sums[:, :, columns] = self._sums(cells[:, :, columns], 1, times)
+        return sums
 
     def _sums(self, strip: Tensor, dim: int, times: int) -> Tensor:
         """Give centred sums of so many spans of cells of the training's size along one side of a map."""
