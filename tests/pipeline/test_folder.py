@@ -11,8 +11,9 @@ import pytest
 import vadose
 from vadose.config import DEMO_RECIPE
 from vadose.errors import FileProblem, RunProblem
-from vadose.pipeline import finished, learned_parts
+from vadose.pipeline import finished
 from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
+from vadose.pipeline.parts import learned_parts
 
 RECIPE = DEMO_RECIPE.read_text(encoding="utf-8")
 

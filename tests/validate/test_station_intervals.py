@@ -69,9 +69,12 @@ def test_the_p_value_knows_of_memory(score: xr.Dataset) -> None:
 
 
 def test_stamps_on_no_calendar_are_refused() -> None:
-    stamps = np.array(["2019-07-01T00", "2019-07-01T02", "2019-07-01T05"], "M8[ns]")
+    stamps = np.array(["2019-07-01T00:00", "2019-07-01T02:00", "2019-07-03T05:01"], "M8[ns]")
     with pytest.raises(
-        ValueProblem, match=r"stamps of the matchup: found steps of 7200 s at least"
+        ValueProblem, match=r"stamps of the matchup: found 3 stamps .* than steps of 60 s"
     ):
         regular_calendar(stamps)
+    assert regular_calendar(stamps[:2])[0] == 2
+    every_two_or_three = np.array(["2019-07-01", "2019-07-03", "2019-07-06"], "M8[D]")
+    assert regular_calendar(every_two_or_three)[0] == 6
     assert regular_calendar(stamps[:1]) == (1, np.array([0]))

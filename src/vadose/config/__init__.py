@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from vadose.config.build import Build, Part, Stations
-from vadose.config.learning import Hold, Search, checked_parameters
+from vadose.config.learning import Confidence, Hold, Search, checked_parameters
 from vadose.config.reading import checked, read_text
 from vadose.errors import UnknownName, VadoseError
 from vadose.models import MODELS
@@ -149,6 +149,8 @@ class Recipe(Part):
         What a reader of the scores must know; printed beside them.
     stations
         What the product is judged by where no truth is withheld.
+    intervals
+        Whether and how the published product is given intervals.
     """
 
     title: str
@@ -163,6 +165,7 @@ class Recipe(Part):
     packed: bool = True
     notes: list[str] = Field(default=[])
     stations: Stations | None = None
+    intervals: Confidence | None = None
 
     @field_validator("target")
     @classmethod

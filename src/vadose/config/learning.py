@@ -18,6 +18,22 @@ from vadose.samples import SCHEMES
 OF_CUBES = ("space", "time", "space_time", "random")
 
 
+class Confidence(Part):
+    """Ask for intervals of the published product.
+
+    Attributes
+    ----------
+    level
+        Share of values that they are to cover.
+    by
+        What strata are told apart by, where it is to be had: see
+        `vadose.downscale.calibration.STRATA`.
+    """
+
+    level: float = Field(default=0.9, gt=0.5, lt=1)
+    by: list[str] = Field(default=["value", "spread", "season", "is_gap"])
+
+
 def checked_parameters(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Check the parameters of a model, and those of the members of an ensemble.
 

@@ -43,7 +43,7 @@ class WithSpread:
     `Direct`, `MultiScale`      of the model's parts
     `Residual`                  of the departures of all steps down: the root of the sum of squares
     `Closed`                    of the wrapped downscaler: closing shifts all parts alike
-    `Blend`                     weighted mean of the parts' spreads, as if they erred alike
+    `Blend`                     weighted mean of the spreads of parts that have one, as if they erred alike
     a model without parts,      1: intervals are then of constant width in each stratum
     a baseline
     ==========================  ===================================================================
@@ -92,6 +92,8 @@ class WithSpread:
             spread = np.sqrt(np.reshape(levels.answers, product[self.target].shape))
             return add_spread(product, self.target, spread)
         product = inner.predict(fine, coarse)
+        if f"{self.target}_spread" in product:  # one that is read from where it was stored
+            return product
         return add_spread(product, self.target, np.ones(product[self.target].shape, "f4"))
 
     def _direct(self, inner: Direct, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
@@ -114,7 +116,11 @@ class WithSpread:
         setattr(outer, name, kept if name == "parts" else kept[0])
         product = outer.predict(fine, coarse)
         weights = outer.weights if name == "parts" else [1.0]
-        spread = blended([one.spread for one in kept], weights)
+        known = [
+            place for place, one in enumerate(kept) if np.nanmin(one.spread, initial=1.0) < 1.0
+        ]
+        chosen = known or range(len(kept))  # 1 throughout stands for a part that has none
+        spread = blended([kept[one].spread for one in chosen], [weights[one] for one in chosen])
         return add_spread(product, self.target, spread)
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from vadose.config import DEMO_RECIPE, Recipe, read_recipe
+from vadose.config import DEMO_RECIPE, read_recipe
 from vadose.errors import RunProblem
 from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
 
 if TYPE_CHECKING:
     from vadose.pipeline.downscaling import How, Planned
+    from vadose.pipeline.station_scores import Asked
 
 #: Told steps done and steps in all, and perhaps a word on how it goes, such as a loss.
 Step = Callable[..., None]
@@ -264,51 +265,78 @@ def plan(path: str | Path, *, how: How | None = None) -> list[Planned]:
         With the text to show.
     """
     from vadose.pipeline.downscaling import How, plan_all
+    from vadose.pipeline.parts import product_attributes
 
     folder = RunFolder(Path(path))
     folder.need("fit")
-    return list(plan_all(folder, how or How(), _product_attributes(folder)))
+    return list(plan_all(folder, how or How(), product_attributes(folder)))
 
 
-def _product_attributes(folder: RunFolder) -> dict[str, str]:
-    import hashlib
-    import json
+def validate(path: str | Path, *, asked: Asked | None = None, progress: Progress = quiet) -> Path:
+    """Score every method against the truth or the stations, beside the coarse input.
 
-    import vadose
-
-    recipe = folder.recipe
-    inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
-    digest = hashlib.sha256(folder.state["recipe"].encode()).hexdigest()
-    return {
-        "title": recipe.title,
-        "source": f"vadose {vadose.__version__}, method: {recipe.methods[recipe.publish].title}",
-        # neither time nor place: the same recipe gives the same bytes, wherever and whenever
-        "history": f"vadose {vadose.__version__}, recipe sha256 {digest}, seed {recipe.seed}",
-        "references": "; ".join(one["citation"] for one in inputs),
-        "license": "; ".join(one["licence"] for one in inputs),
-    }
-
-
-def validate(path: str | Path, *, progress: Progress = quiet) -> Path:
-    """Score every method against the truth or the stations, beside the coarse input."""
+    Parameters
+    ----------
+    path
+        Folder of a run whose methods have predicted.
+    asked
+        How to pair the run's own stations, where it is judged by them.
+    progress
+        Shows how far the work has come.
+    """
     from vadose.pipeline.scoring import against_stations, against_truth, as_csv
 
     folder = RunFolder(Path(path))
     folder.need("downscale")
     recipe = folder.recipe
     with folder.stage("validate"), progress("Scoring") as step:
-        judge = against_truth if recipe.build.withhold else against_stations
-        scores = judge(folder.path, recipe)
+        score = against_truth if recipe.build.withhold else against_stations
+        scores = score(folder.path, recipe)
         folder.write_json("scores.json", scores)
         folder.write_text("scores.csv", as_csv(scores["methods"]))
         step(1, 1)
+    judge(path, asked=asked, progress=progress)
     return folder.path
+
+
+def judge(
+    path: str | Path, *, asked: Asked | None = None, progress: Progress = quiet
+) -> dict[str, Any]:
+    """Judge a run at stations and by its maps: intervals, gains over the coarse input, strata, gaps.
+
+    Parameters
+    ----------
+    path
+        Folder of a run whose methods have predicted; its ``validation/`` is written anew.
+    asked
+        Which stations, and how to pair them; the run's own unless given.
+    progress
+        Shows how far the work has come.
+
+    Returns
+    -------
+    dict
+        The content of ``validation/summary.json``.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.pipeline.station_scores import Asked
+    from vadose.pipeline.validating import judge as judge_all
+
+    folder = RunFolder(Path(path))
+    folder.need("downscale")
+    with folder.owned(), progress("Judging") as step:
+        return judge_all(folder, asked or Asked(), step)
 
 
 def report(path: str | Path, *, progress: Progress = quiet) -> Path:
     """Tell the run in one HTML page that opens offline."""
     import json
 
+    from vadose.pipeline.parts import importances_of
     from vadose.report.html import write_report
 
     folder = RunFolder(Path(path))
@@ -316,7 +344,7 @@ def report(path: str | Path, *, progress: Progress = quiet) -> Path:
     with folder.stage("report"), progress("Drawing the report"):
         inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
         folder.write_json("manifest.json", manifest(folder, inputs))
-        folder.write_text("importances.csv", _importances(folder))
+        folder.write_text("importances.csv", importances_of(folder))
         page = write_report(folder.path)
     folder.write_json("manifest.json", manifest(folder, inputs))
     return page
@@ -362,30 +390,3 @@ def explain(
     explain_method(folder, method=method, samples=samples, seed=seed, progress=progress)
     with progress("Drawing the explanation"):
         return write_explanation(folder.path)
-
-
-def _importances(folder: RunFolder) -> str:
-    """Average the importances of the published method's models, summed over each predictor's aspects."""
-    from vadose.downscale.downscaler import load_downscaler
-
-    total: dict[str, float] = {}
-    for name in learned_parts(folder.recipe, folder.recipe.publish):
-        fitted = load_downscaler(folder / f"models/{name}")
-        for feature, value in zip(
-            fitted.feature_names_, getattr(fitted.model, "importances_", ()), strict=False
-        ):
-            predictor = feature.split(":")[0]
-            predictor = "land_cover" if predictor.startswith("land_cover_") else predictor
-            total[predictor] = total.get(predictor, 0.0) + float(value)
-    whole = sum(total.values()) or 1.0
-    rows = sorted(total.items(), key=lambda item: -item[1])
-    return "predictor,importance\n" + "".join(
-        f"{name},{value / whole:.6f}\n" for name, value in rows
-    )
-
-
-def learned_parts(recipe: Recipe, name: str) -> list[str]:
-    """List the methods with a model that a method is made of, itself included."""
-    method = recipe.methods[name]
-    own = [name] if method.model is not None else []
-    return own + [part for inner in method.of for part in learned_parts(recipe, inner)]

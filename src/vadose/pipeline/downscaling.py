@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vadose.config import Method
+from vadose.pipeline.calibrating import KEPT, calibrated
 from vadose.pipeline.closing import make_correction
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.memory import parse_bytes
@@ -148,6 +149,11 @@ def make_all(folder: RunFolder, how: How, planned: list[Planned], progress: Prog
                 method = recipe.methods.get(one.name)
                 if method is not None and method.kind == "close":
                     one = make_correction(one, workers, places.ledgers, step)
+                if method is None and recipe.intervals is not None:
+                    step(0, len(tiling), "calibrating intervals")
+                    found = calibrated(folder, places.stores)
+                    folder.write_json(KEPT, found)
+                    one = replace(one, intervals=json.dumps(found["intervals"]))
                 make_store(
                     one,
                     each.model,

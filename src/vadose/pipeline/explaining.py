@@ -121,7 +121,7 @@ def explain_method(
 
 def _with_model(folder: RunFolder, method: str | None) -> str:
     """Find the method whose model is explained: itself, or the first with a model that it is made of."""
-    from vadose.pipeline import learned_parts
+    from vadose.pipeline.parts import learned_parts
 
     recipe = folder.recipe
     if method is not None and method not in recipe.methods:

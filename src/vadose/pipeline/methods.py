@@ -16,7 +16,9 @@ from vadose.downscale.base import Downscaler, Progress, Reach
 from vadose.downscale.baselines import ClimatologicalPattern, Interpolation
 from vadose.downscale.conserve import Blend, Closed, with_residual
 from vadose.downscale.downscaler import Direct, Learner, Residual
+from vadose.downscale.intervals import Intervals
 from vadose.downscale.multiscale import MultiScale
+from vadose.downscale.spread import add_spread
 from vadose.grids import grid_of, placed
 from vadose.models import new_model
 from vadose.store import open_windows, read_window
@@ -87,7 +89,11 @@ class Closing:
         """Close the part under `fine`; the coarse cube holds the correction of each layer beside it."""
         names = [str(name) for name in coarse.data_vars if str(name).endswith("_correction")]
         product = self.closed.inner.predict(fine, coarse)
-        return self.closed.corrected(product, coarse.drop_vars(names), coarse[names])
+        closed = self.closed.corrected(product, coarse.drop_vars(names), coarse[names])
+        spread = f"{self.target}_spread"
+        if spread not in product:
+            return closed
+        return add_spread(closed, self.target, product[spread].values)  # closing shifts all alike
 
 
 class Published:
@@ -116,6 +122,34 @@ class Published:
         """Read the prediction and add ``closure_residual``."""
         product = with_residual(self.stored.predict(fine, coarse), coarse[self.target])
         return product.assign_attrs(self.attributes)
+
+
+class Confident:
+    """Give a published product the intervals that were calibrated.
+
+    Parameters
+    ----------
+    published
+        The product, with the spread of its method.
+    intervals
+        What turns spread into intervals.
+    """
+
+    def __init__(self, published: Published, intervals: Intervals) -> None:
+        self.published, self.intervals, self.target = published, intervals, published.target
+
+    def fit(self, coarse: xr.Dataset) -> Confident:
+        """Learn nothing."""
+        return self
+
+    def reach(self, factor: int) -> Reach:
+        """Look at nothing around."""
+        return Reach()
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Read the prediction and add both ends and the width of its intervals."""
+        product = self.published.predict(fine, coarse)
+        return self.intervals.add(product, fine)
 
 
 def learner(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import tempfile
 import threading
 import time
@@ -24,8 +25,11 @@ import xarray as xr
 from vadose.config import Recipe, parse_recipe
 from vadose.downscale.base import Downscaler, Reach
 from vadose.downscale.downscaler import load_downscaler
+from vadose.downscale.intervals import Intervals
+from vadose.downscale.spread import WithSpread
 from vadose.downscale.tiles import Tile, Tiling, Window, predict_tile, surroundings
-from vadose.pipeline.methods import Closing, Published, without_learning
+from vadose.pipeline.methods import Closing, Confident, Published, without_learning
+from vadose.pipeline.parts import parts_of
 from vadose.store import is_url, open_windows, write_tile
 from vadose.store.places import place_of
 
@@ -57,6 +61,8 @@ class Pass:
         Store of the correction on the coarse grid, where the method closes another.
     attributes
         Of the product, where it is that.
+    intervals
+        Of the product, as JSON; none unless given.
     """
 
     name: str
@@ -68,6 +74,7 @@ class Pass:
     run: str
     correction: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    intervals: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,17 +188,28 @@ def _open(one: Pass, model: Model | None) -> Opened:
     known = coarse[layers]
     if one.name == PRODUCT:
         path = f"{one.stores}/{recipe.publish}.zarr"
-        return Opened(Published(path, recipe.target, one.attributes), bare, known)
+        published = Published(path, recipe.target, one.attributes)
+        if not one.intervals:
+            return Opened(published, bare, known)
+        confident = Confident(published, Intervals.from_dict(json.loads(one.intervals)))
+        needed = set(confident.intervals.classes.names)
+        return Opened(confident, fine.drop_vars(set(fine.data_vars) - needed), known)
     method = recipe.methods[one.name]
+    has_spread = recipe.intervals is not None and one.name in parts_of(recipe, recipe.publish)
     if model is not None:
         downscaler = _loaded(model)
-        return Opened(downscaler, fine[list(downscaler.predictors)], known)
+        predictors = fine[list(downscaler.predictors)]
+        if has_spread:
+            downscaler = WithSpread(downscaler)
+        return Opened(downscaler, predictors, known)
     if method.kind == "close":
         path = f"{one.stores}/{method.of[0]}.zarr"
         if one.correction:  # not yet, while it is being found
             known = known.assign(open_windows(one.correction).data_vars)
         return Opened(Closing(path, recipe.target), bare, known)
     without = without_learning(method, recipe.target, one.stores).fit(known)
+    if has_spread:
+        without = WithSpread(without)
     if not method.is_baseline:
         return Opened(without, bare, known)
     twin = _twin(one, recipe)

@@ -19,6 +19,7 @@ import xarray as xr
 
 import vadose
 from vadose.downscale.base import as_cube
+from vadose.downscale.spread import WithSpread, add_spread
 from vadose.downscale.tiles import Tile
 from vadose.errors import RunProblem, VadoseError
 from vadose.grids import coordinates, grid_of
@@ -185,7 +186,8 @@ def _problem(one: Pass, failures: list[tuple[Tile, Exception]], missing: int) ->
 def _key(one: Pass, model: Path | None, is_packed: bool) -> str:
     """Give the digest of all that decides the bits of a store."""
     digest = hashlib.sha256()
-    for part in (vadose.__version__, one.recipe, one.name, repr(one.tiling.shape), is_packed):
+    settled = (vadose.__version__, one.recipe, one.name, repr(one.tiling.shape), is_packed)
+    for part in (*settled, one.intervals) if one.intervals else settled:
         digest.update(f"{part}\n".encode())
     if model is not None:
         digest.update(sha256(model).encode())
@@ -201,6 +203,8 @@ def _template(one: Pass, ready: Opened) -> xr.Dataset:
         target = ready.coarse[downscaler.target].isel(y=slice(0, 1), x=slice(0, 1)).load()
         codes = target.fillna(0.0)
         product = as_cube(target, downscaler.target, codes, codes)
+        if isinstance(downscaler, WithSpread):
+            product = add_spread(product, downscaler.target, codes.values)
     else:
         product = ready.predict_blank(tiling, small)
     grid = grid_of(ready.fine)

@@ -23,6 +23,8 @@ INTERVALS = {"r": correlation_interval, "bias": bias_interval, "ubrmse": ubrmse_
 DIMS = ("product", "station")
 #: Stations taken at once.
 _BLOCK = 256
+#: Most steps of a calendar for each stamp that is on it.
+SPARSEST = 50
 
 
 def add_intervals(score: xr.Dataset, matchup: xr.Dataset, *, level: float = 0.95) -> xr.Dataset:
@@ -90,7 +92,7 @@ def regular_calendar(times: npt.NDArray[np.datetime64]) -> tuple[int, Integers]:
     Raises
     ------
     ValueProblem
-        Stamps that are no multiples of the least step between two.
+        Stamps without a common step, or so long a one that nearly all of its calendar would be empty.
 
     Examples
     --------
@@ -101,11 +103,12 @@ def regular_calendar(times: npt.NDArray[np.datetime64]) -> tuple[int, Integers]:
     since = (times - times[0]).astype("m8[s]").astype("i8")
     if since.size < 2:
         return since.size, since
-    step = int(np.diff(since).min())
-    if step <= 0 or (since % step).any():
+    apart = np.diff(since)
+    step = int(np.gcd.reduce(apart))
+    if apart.min() <= 0 or since[-1] // step > SPARSEST * since.size:
         raise ValueProblem(
             "stamps of the matchup",
-            found=f"steps of {step} s at least that the others are no multiples of",
+            found=f"{since.size} stamps that have no more in common than steps of {step} s",
             expected="a regular calendar, of which stamps may be missing",
             remedy="Make the products daily with vadose.cubes.timeline.to_daily.",
         )

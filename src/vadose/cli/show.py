@@ -1,164 +1,16 @@
-"""The command line: one sub-command per verb of `vadose.pipeline`.
-
-Heavy libraries are imported inside the commands, so that ``vadose --help`` answers at once.
-"""
+"""What the command line shows: tables of plans and scores, and bars."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from vadose import __version__
-from vadose.errors import VadoseError
 
-app = typer.Typer(
-    help="Make, judge and publish high-resolution, gap-free soil moisture.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-#: Exit code after an interrupt.
-STOPPED = 130
-
-Out = Annotated[Path, typer.Option("--out", help="Folder of the run.")]
-Recipe = Annotated[Path, typer.Argument(help="A recipe (YAML); see examples/.")]
-Run = Annotated[Path, typer.Argument(help="Folder of the run.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run that is there, once the new one is done.")
-]
-
-MaxMem = Annotated[str, typer.Option("--max-mem", help="Memory that building the cubes may take.")]
-
-
-@app.callback(invoke_without_command=True)
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.command()
-def demo(out: Out = Path("runs/demo"), overwrite: Overwrite = False) -> None:
-    """Downscale the bundled real sample and judge it against a withheld truth."""
-    from vadose import pipeline
-
-    _say_what_is_there(out)
-    pipeline.demo(out, overwrite=overwrite, progress=_bar)
-    _show(out)
-
-
-@app.command()
-def run(recipe: Recipe, out: Out, overwrite: Overwrite = False, max_mem: MaxMem = "4GB") -> None:
-    """Do all that a recipe names; a stopped run goes on where it was."""
-    from vadose import pipeline
-
-    _say_what_is_there(out)
-    pipeline.run(recipe, out, overwrite=overwrite, max_mem=max_mem, progress=_bar)
-    _show(out)
-
-
-@app.command()
-def build(recipe: Recipe, out: Out, overwrite: Overwrite = False, max_mem: MaxMem = "4GB") -> None:
-    """Make the coarse and fine cubes of a recipe."""
-    from vadose import pipeline
-
-    pipeline.build(recipe, out, overwrite=overwrite, max_mem=max_mem, progress=_bar)
-    _alignment(out)
-    typer.echo(f"Cubes are in {out}. Next: vadose fit {out}")
-
-
-@app.command()
-def fit(run: Run) -> None:
-    """Learn from the coarse cube."""
-    from vadose import pipeline
-
-    pipeline.fit(run, progress=_bar)
-    _held(run)
-    typer.echo(f"Models are in {run / 'models'}. Next: vadose downscale {run}")
-
-
-@app.command()
-def downscale(
-    run: Run,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show tiles, bytes, memory and time, and stop.")
-    ] = False,
-    max_mem: Annotated[
-        str, typer.Option("--max-mem", help="Memory to stay below; on a cluster, of each worker.")
-    ] = "4GB",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Tiles at a time; as many as processors.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a dask scheduler: work on its cluster.")
-    ] = None,
-    tile: Annotated[
-        int | None, typer.Option(min=1, help="Coarse cells along a side; chosen by the memory.")
-    ] = None,
-    cubes: Annotated[
-        str | None, typer.Option(help="Folder or URL of the cubes; the run's own.")
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option(help="Folder or URL for predictions and product; the run's own.")
-    ] = None,
-) -> None:
-    """Predict the fine field tile by tile and write the product; what is finished is kept."""
-    from vadose import pipeline
-    from vadose.pipeline.downscaling import How
-
-    how = How(max_mem, workers, scheduler, tile, cubes, out)
-    if plan:
-        _plan(pipeline.plan(run, how=how))
-        return
-    pipeline.downscale(run, how=how, progress=_bar, tell=_plan)
-    if out is not None:
-        typer.echo(f"The product is {out.rstrip('/')}/product.zarr.")
-        return
-    typer.echo(f"The product is in {run}. Next: vadose validate {run}")
-
-
-@app.command()
-def validate(run: Run) -> None:
-    """Score every method beside the coarse input."""
-    from vadose import pipeline
-
-    pipeline.validate(run, progress=_bar)
-    _table(run)
-    typer.echo(f"Next: vadose report {run}")
-
-
-@app.command()
-def report(run: Run) -> None:
-    """Write the report of a run."""
-    from vadose import pipeline
-
-    typer.echo(f"Report: {pipeline.report(run, progress=_bar)}")
-
-
-@app.command()
-def explain(
-    run: Run,
-    method: Annotated[str | None, typer.Option(help="Method; the published one.")] = None,
-    samples: Annotated[int, typer.Option(help="Places asked for at each scale.")] = 2000,
-    seed: Annotated[int | None, typer.Option(help="That of the recipe.", min=0)] = None,
-) -> None:
-    """Tell what a fitted method relies on, and whether that holds at the fine scale."""
-    from vadose import pipeline
-
-    page = pipeline.explain(run, method=method, samples=samples, seed=seed, progress=_bar)
-    _explained(run)
-    typer.echo(f"Explanation: {page}")
-
-
-def _plan(planned: Sequence[Any]) -> None:
+def show_plan(planned: Sequence[Any]) -> None:
     """Show how stores are to be made."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -198,21 +50,8 @@ def _duration(seconds: float | None) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
 
 
-def _say_what_is_there(out: Path) -> None:
-    from vadose import pipeline
-
-    done = pipeline.finished(out)
-    if done and "report" not in done:
-        typer.echo(f"Found an unfinished run in {out} ({', '.join(done)} done); going on with it.")
-
-
-def _show(out: Path) -> None:
-    _held(out)
-    _table(out)
-    typer.echo(f"Product: {out / 'product.nc'}\nReport:  {out / 'report.html'}")
-
-
-def _table(run: Path) -> None:
+def show_scores(run: Path) -> None:
+    """Show the scores of all methods."""
     import json
 
     from rich.console import Console
@@ -244,7 +83,109 @@ def _table(run: Path) -> None:
     Console().print(table)
 
 
-def _explained(run: Path) -> None:
+def show_judgement(run: Path) -> None:
+    """Show what ``validation/`` holds, in short."""
+    import json
+
+    path = run / "validation/summary.json"
+    if not path.exists():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if "views" in found:
+        _stations(found)
+    for name, maps in found["maps"].items():
+        words = _of_maps(maps)
+        if words:
+            typer.echo(f"{found['titles'].get(name, name)}: {words}.")
+    for row in found.get("gaps", []):
+        typer.echo(
+            f"gaps over {row['gap_days']} days, {found['titles'].get(row['product'], row['product'])}: RMSE "
+            f"{_number(row['rmse'], '.4f')}, R {_number(row['r'], '.3f')}, {row['n']:.0f} values"
+            + (" (few)" if row["is_small"] else "")
+        )
+    if "hat" in found:
+        for name, row in found["hat"]["methods"].items():
+            typer.echo(
+                f"three-cornered hat, {found['titles'][name]}: error {_number(row['error_sd'], '.4f')} "
+                f"m³ m⁻³, {_number(row['relative_uncertainty'], '.0%')} of the mean"
+            )
+        typer.echo(found["hat"]["warning"])
+    if "intervals" in found:
+        rows = found["intervals"]["coverage"]
+        told = [row["coverage"] for row in rows if row["coverage"] is not None]
+        typer.echo(
+            f"Intervals of {found['intervals']['level']:.0%}, calibrated on {found['intervals']['source']}: "
+            f"{rows[0]['coverage']:.1%} of held-out values lie inside, {min(told):.1%} to {max(told):.1%} "
+            f"over {len(rows) - 1} strata; mean width {rows[0]['width']:.3f} m³ m⁻³."
+        )
+    typer.echo(f"Tables: {path.parent}")
+
+
+def _stations(found: dict[str, Any]) -> None:
+    """Show medians over stations, and gains over the coarse input with their intervals."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    for view, products in found["views"].items():
+        is_raw = view == "values"
+        table = Table(
+            title=f"median over {next(iter(products.values()))['stations']} stations: "
+            f"{view.replace('_', ' ')}, m³ m⁻³",
+            caption=f"gain: ubRMSE smaller than that of nearest, and its {found['level']:.0%} interval"
+            if is_raw
+            else None,
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("method", no_wrap=True, max_width=26)
+        for name in ("R", "bias", "ubRMSE"):
+            table.add_column(name, justify="right", no_wrap=True, min_width=7)
+        if is_raw:
+            table.add_column("gain", justify="right", no_wrap=True)
+        for name, row in products.items():
+            forms = {"r": ".3f", "bias": "+.4f", "ubrmse": ".4f"}
+            numbers = [_number(row[key]["median"], form) for key, form in forms.items()]
+            if is_raw:
+                numbers.append(_gain(found["gains"]["nearest"]["products"][name]["delta_ubrmse"]))
+            style = "bold" if name == found["publish"] else ""
+            table.add_row(found["titles"][name], *numbers, style=style)
+        Console().print(table)
+    typer.echo(found["verdict"])
+    lost = {reason: n for reason, n in found["lost"][found["publish"]].items() if n}
+    typer.echo(
+        f"{found['pairs']} pairs at {found['stations']} stations; "
+        f"{len(found['stations_with_too_few_pairs'])} stations with too few pairs; stamps lost: "
+        + (", ".join(f"{reason} {n}" for reason, n in lost.items()) or "none")
+    )
+    for note in found["notes"]:
+        typer.echo(f"Note: {note}")
+
+
+def _of_maps(maps: dict[str, Any]) -> str:
+    """Say what maps tell, in a line."""
+    forms = {
+        "effective_wavelength_km": "resolves waves of {:.0f} km",
+        "within_cell_median_r": "R within coarse cells {:.2f}",
+        "coarse_cell_edge_jump_ratio": "steps across coarse cells {:.2f} times those inside",
+        "tile_edge_jump_ratio": "across tiles {:.2f}",
+        "closure_max": "closed to {:.0e}",
+        "rain_lag_days": "answers rain after {:.0f} days",
+    }
+    return ", ".join(
+        form.format(maps[key]) for key, form in forms.items() if maps.get(key) is not None
+    )
+
+
+def _gain(gain: dict[str, float | None]) -> str:
+    if gain["lower"] is None:
+        return _number(gain["median"], "+.4f")
+    return " ".join(
+        f"{gain[part]:+.4f}".replace("0.", ".", 1) for part in ("median", "lower", "upper")
+    )
+
+
+def show_explanation(run: Path) -> None:
     """Show what matters to a model, and the verdict on its scales."""
     import json
 
@@ -284,7 +225,7 @@ def _explained(run: Path) -> None:
         typer.echo(text)
 
 
-def _held(run: Path) -> None:
+def show_held(run: Path) -> None:
     """Tell how well the models give the coarse target where it was kept from them."""
     import json
 
@@ -313,7 +254,7 @@ def _held(run: Path) -> None:
     Console().print(table)
 
 
-def _alignment(run: Path) -> None:
+def show_alignment(run: Path) -> None:
     """Tell what happened to every variable, where sources were brought onto the grids."""
     import json
 
@@ -331,7 +272,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 @contextmanager
-def _bar(words: str) -> Iterator[Callable[..., None]]:
+def bar(words: str) -> Iterator[Callable[..., None]]:
     """Show a progress bar on the error stream."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -350,20 +291,3 @@ def _bar(words: str) -> Iterator[Callable[..., None]]:
 
         yield step
         progress.update(task, completed=1, total=1, note="")
-
-
-def main() -> None:
-    """Run the command line; a bad input is one clear error and exit code 2."""
-    try:
-        app()
-    except VadoseError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        sys.exit(2)
-    except SystemExit as end:
-        if end.code == STOPPED:  # typer turns an interrupt into an exit of its own
-            typer.echo("Stopped. Run the same command again to go on.", err=True)
-        raise
-
-
-if __name__ == "__main__":
-    main()

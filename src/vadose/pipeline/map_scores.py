@@ -1,0 +1,212 @@
+"""What maps tell without stations: closure, seams, effective resolution, pattern within cells, rain, hats.
+
+A map is looked at on some dates, evenly chosen, one product at a time, so that a year of a continent fits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from vadose.config import Recipe
+from vadose.errors import UnknownName, ValueProblem
+from vadose.grids import grid_of, nesting
+from vadose.pipeline.folder import RunFolder
+from vadose.store import open_cube
+from vadose.uncertainty.three_cornered_hat import three_cornered_hat
+from vadose.validate.resolution import effective_resolution
+from vadose.validate.response import rain_response
+from vadose.validate.spatial import (
+    closure_by_date,
+    edge_jumps_by_date,
+    lines_between,
+    score_within_cells,
+)
+from vadose.validate.spectrum import spectra
+
+#: Dates that are looked at, evenly chosen.
+DATES = 24
+#: Cells and steps of one product that the answer to rain is asked of, at most.
+RAIN = 20_000_000
+#: Sides of a box for spectra, the largest that fits is taken.
+BOXES = (64, 32, 16)
+TRUTH = "truth"
+BASELINES = ("nearest", "smooth")
+
+
+def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Score the maps of the published method and of the baselines.
+
+    Returns
+    -------
+    tuple
+        Medians over dates by product, for ``summary.json``; and a table with a row per product and date.
+    """
+    recipe = folder.recipe
+    coarse = open_cube(folder / "coarse.zarr")[recipe.target]
+    fields = _chosen_fields(folder, recipe)
+    coarse = _on_dates(coarse).load()
+    first = next(iter(fields.values()))
+    steps = nesting(grid_of(coarse), grid_of(first))
+    seams = {"coarse_cell": {dim: steps[dim] for dim in ("y", "x")}}
+    tiles = folder / f"predictions/{recipe.publish}.tiles.json"
+    if tiles.exists():
+        sides = json.loads(tiles.read_text(encoding="utf-8"))
+        seams["tile"] = {dim: int(sides[dim]) * steps[dim] for dim in ("y", "x")}
+    rows = []
+    for name, field in fields.items():
+        parts: dict[str, xr.DataArray] = {}
+        closed = closure_by_date(field, coarse)
+        parts |= {"closure_max": closed["max"], "closure_rmse": closed["rmse"]}
+        for kind, cells in seams.items():
+            lines = lines_between({str(dim): size for dim, size in field.sizes.items()}, cells)
+            if any(lines.values()):
+                parts[f"{kind}_edge_jump_ratio"] = edge_jumps_by_date(field, lines)
+        if TRUTH in fields and name != TRUTH:
+            within = score_within_cells(field, fields[TRUTH], grid_of(coarse))
+            parts |= {f"within_cell_{key}": within[key] for key in ("median_r", "spread_ratio")}
+        frame = xr.Dataset(
+            {key: part.drop_vars("spatial_ref", errors="ignore") for key, part in parts.items()}
+        )
+        rows.append(frame.to_dataframe().reset_index().assign(product=name))
+    table = pd.concat(rows, ignore_index=True)
+    summary = {
+        str(name): {
+            str(key): _number(np.median(part[key].dropna())) if part[key].notna().any() else None
+            for key in part.columns.drop(["product", "time"], errors="ignore")
+        }
+        for name, part in table.groupby("product", sort=False)
+    }
+    for name, words in _resolutions(fields).items():
+        summary[name].update(words)
+    for name, answer in _answers_to_rain(folder, recipe).items():
+        summary.setdefault(name, {}).update(answer)
+    return summary, table
+
+
+def _chosen_fields(folder: RunFolder, recipe: Recipe) -> dict[str, xr.DataArray]:
+    names = dict.fromkeys((*BASELINES, recipe.publish))
+    fields = {
+        name: _on_dates(open_cube(folder / f"predictions/{name}.zarr")[recipe.target]).load()
+        for name in names
+    }
+    if recipe.build.withhold:
+        fields[TRUTH] = _on_dates(open_cube(folder / "truth.zarr")[recipe.target]).load()
+    return {
+        name: field if "time" in field.dims else field.expand_dims("time")
+        for name, field in fields.items()
+    }
+
+
+def _on_dates(field: xr.DataArray) -> xr.DataArray:
+    if "time" not in field.dims:
+        return field.expand_dims("time")
+    steps = field.sizes["time"]
+    return field.isel(time=np.unique(np.linspace(0, steps - 1, min(steps, DATES)).astype("i8")))
+
+
+def _resolutions(fields: Mapping[str, xr.DataArray]) -> dict[str, dict[str, Any]]:
+    """Give effective resolutions against the truth; without one there is nothing to hold a pattern against."""
+    if TRUTH not in fields:
+        return {}
+    for box in BOXES:
+        try:
+            scales = spectra(fields, reference=TRUTH, box=box)
+        except ValueProblem:  # too small a map, or no box without gaps
+            continue
+        found = {}
+        for name in set(fields) - {TRUTH}:
+            told = effective_resolution(scales, name)
+            found[name] = {
+                "effective_wavelength_km": _number(told.wavelength),
+                "effective_resolution": told.status,
+            }
+        return found
+    return {}
+
+
+def _answers_to_rain(folder: RunFolder, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Tell how many days after rain the soil of each product answers, where rain is among the predictors."""
+    fine = open_cube(folder / "fine.zarr")
+    if "precipitation" not in fine or fine.sizes.get("time", 0) < 60:
+        return {}
+    if fine["precipitation"].size > RAIN or recipe.build.days != 1:
+        return {}
+    fields = {
+        name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target].load()
+        for name in dict.fromkeys((*BASELINES, recipe.publish))
+    }
+    try:
+        told = rain_response(fields, fine["precipitation"].load())
+    except ValueProblem:
+        return {}
+    return {
+        name: {
+            "rain_lag_days": _number(told["lag_of_response"].sel(product=name).median()),
+            "rain_strength": _number(told["strength"].sel(product=name).median()),
+        }
+        for name in fields
+    }
+
+
+def compare_methods(folder: RunFolder, names: Sequence[str], out: Path) -> dict[str, Any]:
+    """Estimate the error of three or more methods of a run against each other, pixel by pixel.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    names
+        Methods.
+    out
+        Folder that the maps are written to, as ``three_cornered_hat.zarr``.
+
+    Returns
+    -------
+    dict
+        ``warning``, which is to be shown; by method the median ``error_sd`` and ``relative_uncertainty``;
+        the shares of pixels that are constrained and that have too few steps.
+
+    Raises
+    ------
+    UnknownName, ValueProblem
+        No such method, or fewer than three.
+    """
+    recipe = folder.recipe
+    for name in names:
+        if name not in recipe.methods:
+            raise UnknownName("method", name, recipe.methods)
+    if len(set(names)) < 3:
+        raise ValueProblem("--hat", found=f"{len(set(names))} methods", expected="three or more")
+    fields = {
+        name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target].chunk(time=-1)
+        for name in names
+    }
+    inputs = {name: [*recipe.predictors, f"coarse {recipe.target}"] for name in names}
+    told = three_cornered_hat(fields, inputs=inputs)
+    path = out / "three_cornered_hat.zarr"
+    told.to_zarr(path, zarr_format=3, consolidated=False)
+    found = xr.open_zarr(path, consolidated=False)
+    is_known = found["n"] > 0
+    return {
+        "warning": str(told.attrs["warning"]),
+        "methods": {
+            name: {
+                key: _number(np.nanmedian(found[key].sel(product=name).values))
+                for key in ("error_sd", "relative_uncertainty")
+            }
+            for name in names
+        },
+        "constrained_share": _number(found["is_constrained"].where(is_known).mean()),
+        "too_few_share": _number(found["is_too_few"].where(is_known).mean()),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,372 @@
+"""Score a run at stations: pair, score, tell gains over the coarse input, and strata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from vadose.config import Recipe
+from vadose.errors import NoOverlap, UnknownName, ValueProblem
+from vadose.grids import grid_of
+from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.places import open_places
+from vadose.pipeline.station_labels import score_labels
+from vadose.store import open_cube, open_netcdf
+from vadose.validate.anomalies import take_climatology_anomalies, take_moving_anomalies
+from vadose.validate.daily import distribution, score_by_day
+from vadose.validate.gain_intervals import add_gain_intervals
+from vadose.validate.leakage import check_independent
+from vadose.validate.lineage import LINEAGE_OF, warn_of_shared_inputs
+from vadose.validate.paired import gains_over, gains_over_stations
+from vadose.validate.pairs import match
+from vadose.validate.scores import MINIMUM_PAIRS, score_pairs
+from vadose.validate.spaces import ContainingCell, Footprint, NearestCentre, Space
+from vadose.validate.station_intervals import add_intervals
+from vadose.validate.times import Days, Interval, Window
+
+#: Told steps done, steps in all, and a word.
+Step = Callable[..., None]
+BASELINES = ("nearest", "smooth")
+#: Metrics of the summary.
+TOLD = ("r", "bias", "mae", "rmse", "ubrmse", "kge_2012", "slope")
+#: Fewest pairs of a station where none has as many as asked for.
+FEWEST = 10
+#: Networks from which on intervals of gains draw networks, not stations.
+ENOUGH_NETWORKS = 5
+#: Days from which on anomalies from a moving mean are scored too.
+DAYS_FOR_ANOMALIES = 60
+#: Where the run says which stations took part in making it, by role.
+USED = "used_stations.json"
+REPRESENTATIVENESS = (
+    "A station stands for a few metres: at 1 km that alone adds some 0.02 m³ m⁻³ to the RMSE of a perfect "
+    "product (Balenzano et al. 2021)."
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Say what a run is to be judged by, and how.
+
+    Attributes
+    ----------
+    stations
+        Path as of `vadose.pipeline.places.open_places`; the run's own stations unless given.
+    layer
+        Top and bottom in m, see there.
+    space
+        ``cell`` that contains the station, ``nearest`` centre, or ``footprint``.
+    footprint
+        Radius of the disc in km, where that is asked for.
+    hours
+        Readings within so many hours of a stamp; those of its days unless given.
+    products
+        Further products by name: cubes (Zarr or netCDF) with the run's target.
+    minimum_pairs
+        Fewest pairs of a station in the tables.
+    level
+        Of the intervals.
+    after_ma
+        Leave stations out whose R is not significant, to repeat Ma's tables.
+    gaps
+        Share of the coarse values to hide, to see how well they are filled; none unless given.
+    hat
+        Methods to compare by a three-cornered hat.
+    """
+
+    stations: Path | None = None
+    layer: tuple[float, float] | None = None
+    space: str = "cell"
+    footprint: float | None = None
+    hours: float | None = None
+    products: Mapping[str, Path] = field(default_factory=dict)
+    minimum_pairs: int = MINIMUM_PAIRS
+    level: float = 0.95
+    after_ma: bool = False
+    gaps: float | None = None
+    hat: tuple[str, ...] = ()
+
+    def way(self) -> Space:
+        """Give what of a field is compared with a station.
+
+        Raises
+        ------
+        UnknownName, ValueProblem
+        """
+        if self.space == "cell":
+            return ContainingCell()
+        if self.space == "footprint":
+            if self.footprint is None:
+                raise ValueProblem(
+                    "--match footprint", found="no size", expected="--footprint KM, its radius"
+                )
+            return Footprint(self.footprint)
+        if self.space == "nearest":
+            return NearestCentre(100.0)
+        raise UnknownName("way to match", self.space, ("cell", "nearest", "footprint"))
+
+
+def judge_at_stations(
+    folder: RunFolder, asked: Asked, step: Step
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], xr.Dataset]:
+    """Score every method of a run at stations.
+
+    Returns
+    -------
+    tuple
+        What belongs into the summary; tables by name; and the scores of every station, by ``view``: of values
+        and of anomalies.
+
+    Raises
+    ------
+    VadoseError
+        As `judge`.
+    """
+    recipe = folder.recipe
+    fields = _fields(folder, recipe, asked.products)
+    step(0, 8, "reading stations")
+    stations = _stations(folder, asked, fields)
+    _guard(folder, stations)
+    step(1, 8, "pairing")
+    time: Interval = Days(recipe.build.days) if asked.hours is None else Window(asked.hours)
+    pairs = match(fields, stations, space=asked.way(), time=time, layer=asked.layer)
+    pairs, silent = _varying(pairs.compute())
+    step(2, 8, "scoring")
+    is_short = int(pairs["n"].max()) < asked.minimum_pairs
+    least = min(asked.minimum_pairs, FEWEST) if is_short else asked.minimum_pairs
+    views = {"values": pairs, **_anomalies(pairs)}
+    scores, gains, summed = [], [], {}
+    for view, matchup in views.items():
+        score = score_pairs(
+            matchup, minimum_pairs=least, significant_only=0.05 if asked.after_ma else None
+        )
+        scores.append(add_intervals(score, matchup, level=asked.level).expand_dims(view=[view]))
+        for base in BASELINES:
+            gain = gains_over(matchup, base, minimum_pairs=least)
+            if view == "values":
+                summed[base] = _over_stations(gain, recipe.seed, asked.level)
+                gain = add_gain_intervals(gain, matchup, rng=recipe.seed, level=asked.level)
+            gains.append(gain.expand_dims(view=[view], baseline=[base]))
+    step(3, 8, "strata")
+    table = score_labels(folder, pairs)
+    by_day = xr.concat(
+        [
+            score_by_day(pairs["value"].sel(product=name).where(pairs["is_pair"]), pairs["reading"])
+            for name in fields
+        ],
+        dim=xr.Variable("product", list(fields)),
+    )
+    summary = {
+        **_counts(pairs, silent, least),
+        "selection": scores[0].attrs["selection"],
+        "matching": {key: pairs.attrs[key] for key in ("space", "time_matching")},
+        "level": asked.level,
+        "views": {one["view"].item(): _medians(one) for one in scores},
+        "gains": summed,
+        "daily": _plain(distribution(by_day).sel(quantile=0.5)),
+        "notes": [
+            *_notes(recipe, scores[0]),
+            *(
+                [f"No station has {asked.minimum_pairs} pairs: those with {least} are shown."]
+                * is_short
+            ),
+        ],
+    }
+    summary["verdict"] = verdict(summary["gains"], recipe.publish, title_of(recipe, recipe.publish))
+    whole = xr.concat(scores, dim="view", join="outer", combine_attrs="drop_conflicts")
+    gained = pd.concat([one.to_dataframe().reset_index() for one in gains], ignore_index=True)
+    frames = {
+        "stations": whole.drop_dims("moment").to_dataframe().reset_index(),
+        "gains": gained,
+        "strata": table,
+        "daily": by_day.to_dataframe().reset_index(),
+        "lost": pairs["lost"].to_dataframe().reset_index(),
+    }
+    return summary, frames, whole
+
+
+def verdict(gains: Mapping[str, Any], name: str, title: str) -> str:
+    """Say in a sentence whether a product is better than the coarse input, and how sure that is."""
+    words = []
+    for base, told in gains.items():
+        gain = told["products"][name]["delta_ubrmse"]
+        ends = gain["lower"], gain["upper"]
+        if None in ends or gain["median"] is None:
+            words.append(f"too few stations to compare with {base}")
+            continue
+        low, high = ends
+        what = (
+            "better than" if low > 0 else "worse than" if high < 0 else "not shown to differ from"
+        )
+        words.append(
+            f"{what} {base} (gain in ubRMSE {gain['median']:+.4f}, {low:+.4f} to {high:+.4f}; positive at "
+            f"{gain['share_better']:.0%} of {told['stations']} stations)"
+        )
+    return f"{title}: " + "; ".join(words) + "."
+
+
+def _fields(
+    folder: RunFolder, recipe: Recipe, others: Mapping[str, Path]
+) -> dict[str, xr.DataArray]:
+    fields = {
+        name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target]
+        for name in recipe.methods
+    }
+    for name, path in others.items():
+        if name in fields:
+            raise ValueProblem(
+                f"--product {name}", found="a method of that name", expected="another name"
+            )
+        cube = open_netcdf(path) if path.suffix == ".nc" else open_cube(path)
+        if recipe.target not in cube:
+            raise UnknownName(f"variable (in {path})", recipe.target, map(str, cube.data_vars))
+        fields[name] = cube[recipe.target]
+    return fields
+
+
+def _stations(folder: RunFolder, asked: Asked, fields: Mapping[str, xr.DataArray]) -> xr.Dataset:
+    if asked.stations is None:
+        with xr.open_dataset(folder / "stations.nc", engine="h5netcdf") as opened:
+            return opened.load()
+    first = next(iter(fields.values()))
+    box = grid_of(first).extent.to_crs("EPSG:4326").boundingbox
+    period = None
+    if "time" in first.dims:
+        ends = first["time"].values[[0, -1]] + np.array([-1, 1]) * np.timedelta64(1, "D")
+        period = (str(ends[0])[:10], str(ends[1])[:10])
+    return open_places(
+        asked.stations,
+        layer=asked.layer,
+        region=(box.left, box.bottom, box.right, box.top),
+        period=period,
+    )
+
+
+def _guard(folder: RunFolder, stations: xr.Dataset) -> None:
+    """Refuse stations that took part in making the product."""
+    path = folder / USED
+    if path.exists():
+        check_independent(stations, json.loads(path.read_text(encoding="utf-8")))
+
+
+def _varying(pairs: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """Leave out stations whose readings are one and the same all the time: there is nothing to score."""
+    reading = pairs["reading"].where(pairs["is_pair"])
+    is_still = (reading.max("time") - reading.min("time")).values == 0
+    silent = [str(name) for name in pairs["station"].values[is_still]]
+    kept = pairs.isel(station=np.flatnonzero(~is_still))
+    if not kept["is_pair"].values.any():
+        raise NoOverlap("stations", found="readings that do not vary", expected="series")
+    return kept, silent
+
+
+def _anomalies(pairs: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Take anomalies where the record is long enough for them."""
+    views: dict[str, xr.Dataset] = {}
+    if pairs.sizes["time"] < DAYS_FOR_ANOMALIES:
+        return views
+    for name, take in (
+        ("anomalies_35_days", take_moving_anomalies),
+        ("anomalies_climatology", take_climatology_anomalies),
+    ):
+        taken = take(pairs)
+        if int(taken["n"].max()) >= 10:
+            views[name] = taken
+    return views
+
+
+def _over_stations(gain: xr.Dataset, seed: int, level: float) -> dict[str, Any]:
+    networks = set(gain["network"].values.tolist()) if "network" in gain.coords else set()
+    cluster = "network" if len(networks) >= ENOUGH_NETWORKS else None
+    found = gains_over_stations(gain, rng=seed, level=level, cluster=cluster)
+    products = {
+        str(product): {
+            str(name): _plain(found.sel(product=product, gain=name))
+            for name in found["gain"].values
+        }
+        for product in found["product"].values
+    }
+    keys = ("stations", "groups", "interval", "partial_gains")
+    return {**{key: found.attrs[key] for key in keys}, "products": products}
+
+
+def _counts(pairs: xr.Dataset, silent: list[str], least: int) -> dict[str, Any]:
+    lost = pairs["lost"].sum("station").to_pandas()
+    is_used = (pairs["n"] >= least).all("product").values
+    return {
+        "stations": int(is_used.sum()),
+        "pairs": int(pairs["n"].isel(product=0).values[is_used].sum()),
+        "stamps": pairs.sizes["time"],
+        "lost": {str(product): row.astype(int).to_dict() for product, row in lost.iterrows()},
+        "stations_with_too_few_pairs": [
+            str(name)
+            for name in pairs["station"].values[~is_used & (pairs["n"] > 0).all("product")]
+        ],
+        "stations_that_do_not_vary": silent,
+    }
+
+
+def _medians(score: xr.Dataset) -> dict[str, Any]:
+    """Give medians and quartiles over the stations used, of every product."""
+    used = score.isel(view=0, station=np.flatnonzero(score["is_used"].isel(view=0).values))
+    result: dict[str, Any] = {}
+    for product in used["product"].values:
+        one = used.sel(product=product)
+        row: dict[str, Any] = {}
+        for name in TOLD:
+            values = one[name].fillna(0.0).values if name in ("r", "kge_2012") else one[name].values
+            cuts = np.quantile(values, [0.25, 0.5, 0.75]) if values.size else [np.nan] * 3
+            row[name] = dict(
+                zip(("lower_quartile", "median", "upper_quartile"), map(_number, cuts), strict=True)
+            )
+        short = one["r_is_too_short"].values
+        result[str(product)] = {
+            **row,
+            "stations": used.sizes["station"],
+            "too_short_for_an_interval": int(short.sum()),
+        }
+    return result
+
+
+def _notes(recipe: Recipe, score: xr.Dataset) -> list[str]:
+    notes = [*recipe.notes, REPRESENTATIVENESS]
+    sources = {one.product: one for one in recipe.build.sources}
+    target = next((name for name, one in sources.items() if one.use == "target"), None)
+    if target is not None and target in LINEAGE_OF:
+        made: dict[str, str | None] = dict.fromkeys(recipe.predictors)
+        for name, source in sources.items():
+            for variable in source.variables or ():
+                if variable in made and name in LINEAGE_OF:
+                    made[variable] = name
+        found = warn_of_shared_inputs(target, made)
+        notes += [one.text for one in found if one.kind != "unknown"]
+    if bool(score["r_is_too_short"].any()):
+        notes.append("Some series are too short for an interval that holds; their tables say so.")
+    return notes
+
+
+def title_of(recipe: Recipe, name: str) -> str:
+    """Give what a product is called in tables."""
+    return recipe.methods[name].title if name in recipe.methods else name
+
+
+def _plain(values: xr.Dataset) -> dict[str, Any]:
+    """Make numbers fit for JSON, which has no NaN."""
+    plain: dict[str, Any] = {}
+    for name, array in values.data_vars.items():
+        if array.ndim:
+            keys = [str(one) for one in array[array.dims[0]].values]
+            plain[str(name)] = dict(zip(keys, map(_number, array.values), strict=True))
+        else:
+            plain[str(name)] = _number(array.values)
+    return plain
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,76 @@
+"""Judge a run by all that is asked: stations, maps, gaps, and methods against each other.
+
+All that is found lies in ``validation/`` of the run: ``summary.json`` and tables for spreadsheets, and
+``scores.nc`` with the scores of stations, named and with units.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from vadose.pipeline.calibrating import KEPT as INTERVALS
+from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.gap_scores import overall, score_gaps
+from vadose.pipeline.map_scores import compare_methods, score_maps
+from vadose.pipeline.station_scores import Asked, Step, judge_at_stations, title_of
+from vadose.store import replaced
+
+
+def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
+    """Judge a run by all that is asked, and write what was found to ``validation/``, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        A run whose methods have predicted.
+    asked
+        By what, and how.
+    step
+        Told how far it has come.
+
+    Returns
+    -------
+    dict
+        The content of ``summary.json``.
+
+    Raises
+    ------
+    VadoseError
+        No stations, none in the domain, stations that took part in making the product.
+    """
+    recipe = folder.recipe
+    summary: dict[str, Any] = {
+        "target": recipe.target,
+        "publish": recipe.publish,
+        "titles": {name: title_of(recipe, name) for name in (*recipe.methods, *asked.products)},
+        "notes": list(recipe.notes),
+    }
+    frames: dict[str, pd.DataFrame] = {}
+    with replaced(folder / "validation", overwrite=True) as partial:
+        partial.mkdir()
+        if asked.stations is not None or (folder / "stations.nc").exists():
+            at_stations, frames, scores = judge_at_stations(folder, asked, step)
+            summary |= at_stations
+            scores.to_netcdf(partial / "scores.nc", engine="h5netcdf")
+        step(5, 8, "maps")
+        summary["maps"], frames["maps"] = score_maps(folder)
+        if asked.gaps is not None:
+            step(6, 8, "gaps")
+            frames["gaps"] = score_gaps(folder, asked.gaps)
+            summary["gaps"] = overall(frames["gaps"])
+        if asked.hat:
+            step(7, 8, "three-cornered hat")
+            summary["hat"] = compare_methods(folder, asked.hat, partial)
+        kept = folder / INTERVALS
+        if kept.exists():
+            found = json.loads(kept.read_text(encoding="utf-8"))
+            summary["intervals"] = {key: found[key] for key in ("source", "level", "coverage")}
+        for name, frame in frames.items():
+            frame.to_csv(partial / f"{name}.csv", index=False, float_format="%.6g")
+        text = json.dumps(summary, indent=2) + "\n"
+        (partial / "summary.json").write_text(text, encoding="utf-8")
+    step(8, 8)
+    return summary
