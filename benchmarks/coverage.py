@@ -197,7 +197,10 @@ def block_bounds(product: np.ndarray, reference: np.ndarray, rng: np.random.Gene
     def scores(means: np.ndarray) -> np.ndarray:
         p, o, pp, oo, po = means.T
         of_p, of_o = pp - p**2, oo - o**2
-        r = (po - p * o) / np.sqrt(of_p * of_o)
+        with np.errstate(
+            invalid="ignore"
+        ):  # a draw of nearly nothing but gaps: no interval, a miss
+            r = (po - p * o) / np.sqrt(of_p * of_o)
         return np.stack([r, p - o, np.sqrt(of_p + of_o - 2 * (po - p * o))], axis=1)
 
     found = []
