@@ -31,6 +31,8 @@ from vadose.validate.times import Days
 FOLDS = 5
 #: Steps of a truth that are looked at, evenly chosen: maps are read one at a time.
 STEPS = 60
+#: Coarse cells along the side of a block of the truth, and its days: the first that leave enough blocks.
+BLOCKS, ENOUGH = ((2, 30), (2, 10), (1, 10), (1, 3)), 20
 #: Where the intervals and what they cover are kept.
 KEPT = "intervals.json"
 
@@ -107,16 +109,21 @@ def _of_truth(folder: RunFolder, recipe: Recipe, store: str) -> Points:
     if "time" in product.dims:
         steps = product.sizes["time"]
         chosen["time"] = np.unique(np.linspace(0, steps - 1, min(steps, STEPS)).astype("i8"))
-    factor = folder.recipe.build.factor
-    return points_of_truth(
-        product.isel(chosen).load(),
-        truth[recipe.target].isel(chosen).load(),
-        target=recipe.target,
-        fine=fine.isel(chosen, missing_dims="ignore"),
-        strata=_asked(recipe),
-        factor=factor,
-        rng=recipe.seed,
-    )
+    known = product.isel(chosen).load(), truth[recipe.target].isel(chosen).load()
+    for block, days in BLOCKS:  # as large as leaves enough of them
+        points = points_of_truth(
+            *known,
+            target=recipe.target,
+            fine=fine.isel(chosen, missing_dims="ignore"),
+            strata=_asked(recipe),
+            factor=recipe.build.factor,
+            block=block,
+            days=days,
+            rng=recipe.seed,
+        )
+        if len(np.unique(points.block)) >= ENOUGH:
+            break
+    return points
 
 
 def _of_stations(folder: RunFolder, recipe: Recipe, store: str) -> Points:

@@ -198,7 +198,7 @@ def compare_methods(folder: RunFolder, names: Sequence[str], out: Path) -> dict[
         "warning": str(told.attrs["warning"]),
         "methods": {
             name: {
-                key: _number(np.nanmedian(found[key].sel(product=name).values))
+                key: _number(found[key].sel(product=name).load().median())
                 for key in ("error_sd", "relative_uncertainty")
             }
             for name in names

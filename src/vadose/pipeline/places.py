@@ -67,7 +67,7 @@ def open_places(
             path,
             found=f"a file that ends in {path.suffix or 'nothing'}",
             expected="a folder or .zip of the ISMN, a .yaml that describes tables, or a .nc",
-            remedy="A table is described like stations: in a recipe; see examples/yanco_stations.yaml.",
+            remedy="A table is described like stations: in a recipe; see examples/stations/yanco.yaml.",
         )
     if layer is not None:
         described = described.model_copy(update={"layer": layer})

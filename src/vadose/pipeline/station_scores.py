@@ -24,6 +24,7 @@ from vadose.validate.daily import distribution, score_by_day
 from vadose.validate.gain_intervals import add_gain_intervals
 from vadose.validate.leakage import check_independent
 from vadose.validate.lineage import LINEAGE_OF, warn_of_shared_inputs
+from vadose.validate.match import grid_box
 from vadose.validate.paired import gains_over, gains_over_stations
 from vadose.validate.pairs import match
 from vadose.validate.scores import MINIMUM_PAIRS, score_pairs
@@ -235,7 +236,6 @@ def _stations(folder: RunFolder, asked: Asked, fields: Mapping[str, xr.DataArray
         with xr.open_dataset(folder / "stations.nc", engine="h5netcdf") as opened:
             return opened.load()
     first = next(iter(fields.values()))
-    box = grid_of(first).extent.to_crs("EPSG:4326").boundingbox
     period = None
     if "time" in first.dims:
         ends = first["time"].values[[0, -1]] + np.array([-1, 1]) * np.timedelta64(1, "D")
@@ -243,7 +243,7 @@ def _stations(folder: RunFolder, asked: Asked, fields: Mapping[str, xr.DataArray
     return open_places(
         asked.stations,
         layer=asked.layer,
-        region=(box.left, box.bottom, box.right, box.top),
+        region=grid_box(grid_of(first)),
         period=period,
     )
 

@@ -116,7 +116,7 @@ def at_stations(field: xr.DataArray, stations: xr.Dataset) -> xr.DataArray:
         raise NoOverlap(
             "stations",
             found=f"none in the grid: they lie in {_words(_station_box(stations))}, "
-            f"the grid in {_words(_grid_box(grid))}",
+            f"the grid in {_words(grid_box(grid))}",
             expected="west, south, east, north in degrees that meet",
         )
     # those outside borrow the cell of a station inside: no other part of the field is read for them
@@ -311,7 +311,7 @@ def _station_box(stations: xr.Dataset) -> Region:
     )
 
 
-def _grid_box(grid: GeoBox) -> Region:
+def grid_box(grid: GeoBox) -> Region:
     """Give the box of a grid in degrees, from places all over it: its outline may miss a pole."""
     steps = np.linspace(0.0, 1.0, 33)
     columns, rows = np.meshgrid(steps * grid.shape.x, steps * grid.shape.y)

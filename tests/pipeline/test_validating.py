@@ -1,0 +1,285 @@
+"""Judge a run: at stations from any path, by its maps, its gaps and its intervals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+
+from vadose import pipeline
+from vadose.cli import main
+from vadose.config import parse_recipe
+from vadose.errors import (
+    CubeProblem,
+    FileProblem,
+    NoOverlap,
+    RecipeProblem,
+    UnknownName,
+    ValueProblem,
+)
+from vadose.pipeline.calibrating import calibrated
+from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.places import open_places
+from vadose.pipeline.station_scores import USED, Asked
+from vadose.store import open_cube, sha256
+from vadose.synthetic import world, write_stations
+
+METHODS = {
+    "forest": {
+        "title": "Small forest",
+        "kind": "direct",
+        "model": "random_forest",
+        "parameters": {"trees": 12},
+    },
+    "forest_closed": {"title": "Closed forest", "kind": "close", "of": ["forest"]},
+}
+
+
+@pytest.fixture(scope="module")
+def earth():
+    """The world behind the files of `two_layers`."""
+    return world(size=32, days=30, factor=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def run(two_layers, tmp_path_factory):
+    """A run with predictions and intervals."""
+    out = tmp_path_factory.mktemp("judged") / "run"
+    pipeline.build(two_layers(METHODS, also=[], intervals={"level": 0.9}), out)
+    pipeline.fit(out)
+    return pipeline.downscale(out)
+
+
+@pytest.fixture(scope="module")
+def stations(earth, tmp_path_factory):
+    """The stations of that world as a file of series."""
+    path = tmp_path_factory.mktemp("stations") / "stations.nc"
+    earth.stations.to_netcdf(path, engine="h5netcdf")
+    return path
+
+
+@pytest.fixture(scope="module")
+def judged(run, stations):
+    return pipeline.judge(run, asked=Asked(stations=stations, minimum_pairs=10))
+
+
+def test_every_method_stands_beside_the_coarse_input_on_the_same_pairs(run, judged, earth):
+    table = pd.read_csv(run / "validation/stations.csv")
+    own = table[table["view"] == "values"]
+    assert set(own["product"]) == {"nearest", "smooth", "forest", "forest_closed"}
+    assert (own.groupby("station")["n"].nunique() == 1).all()
+    # one station by hand
+    name = own["station"].iloc[0]
+    product = open_cube(run / "predictions/forest.zarr")["soil_moisture"].load()
+    place = earth.stations.sel(station=name)
+    assert judged["pairs"] == own[own["product"] == "forest"]["n"].sum()
+    row = own[(own["product"] == "forest") & (own["station"] == name)].iloc[0]
+    assert row["rmse"] ** 2 == pytest.approx(row["bias"] ** 2 + row["ubrmse"] ** 2, rel=1e-4)
+    reading = place["soil_moisture"].values
+    assert abs(row["bias"]) < abs(reading).max() + float(product.max())
+
+
+def test_the_coarse_input_gains_nothing_over_itself(judged):
+    own = judged["gains"]["nearest"]["products"]["nearest"]
+    for gain in ("delta_r", "delta_ubrmse", "delta_rmse", "gain_mean"):
+        assert [own[gain][part] for part in ("median", "lower", "upper")] == [0, 0, 0]
+    assert "not shown to differ" in judged["verdict"] or "than nearest" in judged["verdict"]
+
+
+def test_what_is_lost_adds_up(judged, run):
+    lost = pd.read_csv(run / "validation/lost.csv")
+    table = pd.read_csv(run / "validation/stations.csv")
+    n = table[(table["view"] == "values")].set_index(["product", "station"])["n"]
+    total = lost.groupby(["product", "station"])["lost"].sum() + n
+    assert (total == judged["stamps"]).all()
+
+
+def test_intervals_hold_where_nothing_was_calibrated(run, judged):
+    rows = judged["intervals"]["coverage"]
+    assert judged["intervals"]["source"] == "a withheld truth"
+    assert rows[0]["label"] == "all"
+    assert 0.86 < rows[0]["coverage"] < 0.94
+    product = open_cube(run / "product.zarr").load()
+    truth = open_cube(run / "truth.zarr")["soil_moisture"].load()
+    low, high = product["soil_moisture_lower"], product["soil_moisture_upper"]
+    is_known = (product["soil_moisture"].notnull() & truth.notnull()).values
+    inside = ((truth >= low) & (truth <= high)).values[is_known]
+    assert 0.86 < inside.mean() < 0.94
+    width = (high - low).values[is_known]
+    step = 1e-4  # of the packed integers
+    assert np.allclose(width, product["soil_moisture_interval_width"].values[is_known], atol=step)
+    assert (low.values[is_known] <= product["soil_moisture"].values[is_known] + step).all()
+    spread = product["soil_moisture_spread"].values
+    assert np.nanstd(spread) > 0
+    assert (np.isnan(spread) == np.isnan(product["soil_moisture"].values)).all()
+
+
+def test_intervals_do_not_depend_on_tiles(two_layers, run, tmp_path):
+    from vadose.pipeline.downscaling import How
+
+    pipeline.build(two_layers(METHODS, also=[], intervals={"level": 0.9}), tmp_path / "run")
+    pipeline.fit(tmp_path / "run")
+    other = pipeline.downscale(tmp_path / "run", how=How(cells=1, workers=2))
+    one, two = (open_cube(folder / "product.zarr").load() for folder in (run, other))
+    for name in ("soil_moisture_lower", "soil_moisture_upper", "soil_moisture_spread"):
+        assert np.array_equal(one[name].values, two[name].values, equal_nan=True)
+
+
+def test_stations_calibrate_where_no_truth_is_withheld(run, stations, earth, tmp_path):
+    folder = RunFolder(run)
+    text = yaml.safe_load(folder.state["recipe"])
+    text["build"]["withhold"] = False
+    text["build"]["sources"][0]["use"] = "target"
+    clone = tmp_path / "run"
+    clone.mkdir()
+    for name in ("predictions", "coarse.zarr", "fine.zarr", "models"):
+        (clone / name).symlink_to(run / name)
+    (clone / "recipe.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+    (clone / "state.json").symlink_to(run / "state.json")
+    (clone / "stations.nc").symlink_to(stations)
+    found = calibrated(RunFolder(clone), f"{run}/predictions")
+    assert found["source"] == "stations"
+    assert found["blocks"] == earth.stations.sizes["station"]
+    assert found["intervals"]["scale"] == "station"
+    (clone / "stations.nc").unlink()
+    found = calibrated(RunFolder(clone), f"{run}/predictions")
+    assert found["source"] == "coarse cells out of fold"
+
+
+def test_maps_are_told_beside_the_truth(judged, run):
+    own = judged["maps"]["forest_closed"]
+    assert own["closure_max"] < 1e-3
+    assert judged["maps"]["smooth"]["closure_max"] > 1e-3
+    assert -1 <= own["within_cell_median_r"] <= 1
+    table = pd.read_csv(run / "validation/maps.csv")
+    assert {"nearest", "smooth", "forest_closed", "truth"} == set(table["product"])
+
+
+def test_a_station_that_took_part_is_refused(run, stations, earth):
+    before = sha256(run / "validation")
+    (run / USED).write_text(json.dumps({"correction": ["S01"]}), encoding="utf-8")
+    try:
+        with pytest.raises(ValueProblem, match=r"1 of 12 that took part: .*S01 \(correction"):
+            pipeline.judge(run, asked=Asked(stations=stations))
+    finally:
+        (run / USED).unlink()
+    assert sha256(run / "validation") == before
+
+
+def test_tables_in_a_description_give_the_same_as_a_file_of_series(run, earth, stations, tmp_path):
+    write_stations(earth, tmp_path / "tables")
+    (tmp_path / "described.yaml").write_text(
+        "paths: [tables]\nlayer: [0.0, 0.1]\n"
+        "table: {depth_from: 0.0, depth_to: 0.05, value: soil_moisture, time: date, pattern: 'S*.csv', "
+        "coordinates: tables/stations.csv}\n",
+        encoding="utf-8",
+    )
+    table = open_places(tmp_path / "described.yaml")
+    series = open_places(stations)
+    assert table.sizes["station"] == series.sizes["station"]
+    assert np.nanmax(table["soil_moisture"].values) == pytest.approx(
+        np.nanmax(series["soil_moisture"].values), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "words"),
+    [
+        ("none.nc", None, FileProblem, "nothing there"),
+        ("odd.txt", "x", FileProblem, r"ends in \.txt.*a \.yaml that describes tables"),
+        ("bad.yaml", "paths: [a]\nlayr: [0, 1]\n", RecipeProblem, "layr: found an unknown key"),
+        ("bad.yaml", "- a\n", RecipeProblem, "found a list, expected keys such as paths"),
+    ],
+)
+def test_faults_of_a_path_are_told(tmp_path, name, content, error, words):
+    if content is not None:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(error, match=words):
+        open_places(tmp_path / name)
+
+
+def test_a_file_without_series_is_told(tmp_path):
+    xr.Dataset({"sm": ("station", [0.1])}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    with pytest.raises(CubeProblem, match="expected soil_moisture with dims station, time"):
+        open_places(tmp_path / "x.nc")
+
+
+def test_silent_stations_are_left_out_and_named(run, earth, tmp_path):
+    stuck = earth.stations.copy(deep=True)
+    stuck["soil_moisture"][0] = 0.2
+    stuck.to_netcdf(tmp_path / "stuck.nc", engine="h5netcdf")
+    found = pipeline.judge(run, asked=Asked(stations=tmp_path / "stuck.nc", minimum_pairs=10))
+    assert found["stations_that_do_not_vary"] == [str(earth.stations["station"].values[0])]
+    stuck["soil_moisture"][:] = 0.2
+    stuck.to_netcdf(tmp_path / "all.nc", engine="h5netcdf")
+    with pytest.raises(NoOverlap, match="readings that do not vary"):
+        pipeline.judge(run, asked=Asked(stations=tmp_path / "all.nc"))
+
+
+def test_another_product_a_footprint_and_a_hat(run, stations):
+    asked = Asked(
+        stations=stations,
+        products={"other": run / "truth.zarr"},
+        space="footprint",
+        footprint=3.0,
+        minimum_pairs=10,
+        hat=("nearest", "smooth", "forest"),
+    )
+    found = pipeline.judge(run, asked=asked)
+    assert found["views"]["values"]["other"]["r"]["median"] > 0.5
+    assert "Footprint" in found["matching"]["space"]
+    assert "invisible" in found["hat"]["warning"]
+    errors = xr.open_zarr(run / "validation/three_cornered_hat.zarr", consolidated=False)
+    assert set(errors["product"].values) == {"nearest", "smooth", "forest"}
+    assert found["hat"]["too_few_share"] == 1.0  # of 30 days, 50 are asked for
+    assert found["hat"]["methods"]["forest"]["error_sd"] is None
+    with pytest.raises(ValueProblem, match="found 2 methods, expected three or more"):
+        pipeline.judge(run, asked=Asked(stations=stations, hat=("nearest", "smooth")))
+    with pytest.raises(UnknownName, match="bicubic"):
+        pipeline.judge(run, asked=Asked(stations=stations, hat=("nearest", "smooth", "bicubic")))
+
+
+def test_gaps_are_laid_and_scored_beside_what_costs_nothing(run, stations):
+    found = pipeline.judge(run, asked=Asked(stations=stations, gaps=0.2, minimum_pairs=10))
+    products = {row["product"] for row in found["gaps"]}
+    assert products == {"forest_closed", "persistence", "linear"}
+    table = pd.read_csv(run / "validation/gaps.csv")
+    assert set(table["by"]) == {"length", "age"}
+    for days, part in table[table["days"] == "all"].groupby(["gap_days", "by"]):
+        assert part["n"].nunique() == 1, days
+
+
+def test_the_command_line_tells_it(run, stations, capsys, monkeypatch):
+    words = ["vadose", "validate", str(run), "--stations", str(stations), "--minimum", "10"]
+    monkeypatch.setattr("sys.argv", [*words, "--product", f"other={run / 'truth.zarr'}"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    told = capsys.readouterr().out
+    assert "median over 12 stations" in told
+    assert "Closed forest" in told
+    assert "of held-out values lie inside" in told
+    monkeypatch.setattr("sys.argv", [*words, "--product", "other"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "--product: found 'other', expected NAME=PATH" in capsys.readouterr().err
+
+
+def test_a_recipe_may_ask_for_intervals(two_layers):
+    recipe = two_layers(METHODS, intervals={"level": 0.8}).read_text(encoding="utf-8")
+    found = parse_recipe(recipe).intervals
+    assert found is not None
+    assert found.level == 0.8
+    with pytest.raises(RecipeProblem, match=r"intervals\.level"):
+        parse_recipe(recipe.replace("level: 0.8", "level: 1.8"))
+
+
+def test_a_hidden_result_is_not_left_when_judging_fails(run, judged, tmp_path):
+    assert not list(Path(run).glob("*validation*.partial"))
+    assert not [one for one in Path(run).iterdir() if one.name.startswith(".validation")]
