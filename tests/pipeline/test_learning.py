@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -64,6 +65,13 @@ def test_random_parts_are_scored_and_labelled_as_optimistic(window, tmp_path):
     counts = [parts[name]["n"] for name in ("train", "validation", "test")]
     assert counts[0] / sum(counts) == pytest.approx(0.7, abs=0.02)
     assert sum(counts) == int(open_cube(out / "coarse.zarr")["soil_moisture"].notnull().sum())
+    days = pd.read_csv(out / "fit_daily.csv")
+    assert set(days["part"]) == {"train", "validation", "test"}
+    own = days[days["product"] == "network"].set_index("part")
+    assert own.loc["test", "n"] == counts[2]
+    assert own.loc["test", "rmse"] == pytest.approx(parts["test"]["rmse"], rel=1e-4)
+    with xr.open_dataset(out / "fit_scatter.nc", engine="h5netcdf") as scatter:
+        assert int(scatter["density"].sel(part="train", product="boosting").sum()) == counts[0]
     page = report.read_text(encoding="utf-8")
     assert "These scores are optimistic" in page
     assert page.count('<tr><th scope="row">Small network</th><td class="words">') == 1

@@ -50,7 +50,8 @@ def earth():
 def run(two_layers, tmp_path_factory):
     """A run with predictions and intervals."""
     out = tmp_path_factory.mktemp("judged") / "run"
-    pipeline.build(two_layers(METHODS, also=[], intervals={"level": 0.9}), out)
+    recipe = two_layers(METHODS, also=[], intervals={"level": 0.9}, applicability=True)
+    pipeline.build(recipe, out)
     pipeline.fit(out)
     return pipeline.downscale(out)
 
@@ -119,14 +120,31 @@ def test_intervals_hold_where_nothing_was_calibrated(run, judged):
     assert (np.isnan(spread) == np.isnan(product["soil_moisture"].values)).all()
 
 
+def test_where_the_model_has_learned_from_the_like_is_in_the_product(run, judged):
+    product = open_cube(run / "product.zarr").load()
+    index, mask = product["dissimilarity_index"], product["is_applicable"]
+    threshold = index.attrs["threshold"]
+    is_known = index.notnull().values
+    is_clear = is_known & (abs(index.values - threshold) > 0.01)  # beyond the steps of packing
+    assert np.array_equal(mask.values[is_clear] == 1, index.values[is_clear] < threshold)
+    assert 0 < (mask.values[is_known] == 1).mean() < 1
+    assert (mask.values[~is_known] == 0).all()
+    strata = pd.read_csv(run / "validation/strata.csv")
+    own = strata[strata["label"] == "area_of_applicability_of_forest"]
+    assert set(own["stratum"]) <= {"inside", "outside"}
+    assert "inside" in set(own["stratum"])
+
+
 def test_intervals_do_not_depend_on_tiles(two_layers, run, tmp_path):
     from vadose.pipeline.downscaling import How
 
-    pipeline.build(two_layers(METHODS, also=[], intervals={"level": 0.9}), tmp_path / "run")
+    recipe = two_layers(METHODS, also=[], intervals={"level": 0.9}, applicability=True)
+    pipeline.build(recipe, tmp_path / "run")
     pipeline.fit(tmp_path / "run")
     other = pipeline.downscale(tmp_path / "run", how=How(cells=1, workers=2))
     one, two = (open_cube(folder / "product.zarr").load() for folder in (run, other))
-    for name in ("soil_moisture_lower", "soil_moisture_upper", "soil_moisture_spread"):
+    names = ("soil_moisture_lower", "soil_moisture_upper", "soil_moisture_spread")
+    for name in (*names, "dissimilarity_index", "is_applicable"):
         assert np.array_equal(one[name].values, two[name].values, equal_nan=True)
 
 

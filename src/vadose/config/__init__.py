@@ -151,6 +151,8 @@ class Recipe(Part):
         What the product is judged by where no truth is withheld.
     intervals
         Whether and how the published product is given intervals.
+    applicability
+        Whether to tell where the published method's model has learned from the like; models of rows only.
     """
 
     title: str
@@ -166,6 +168,7 @@ class Recipe(Part):
     notes: list[str] = Field(default=[])
     stations: Stations | None = None
     intervals: Confidence | None = None
+    applicability: bool = False
 
     @field_validator("target")
     @classmethod

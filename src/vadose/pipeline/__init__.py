@@ -189,11 +189,13 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
     well direct methods give the coarse target there.
     """
     from vadose.pipeline.learning import (
+        coarse_predictions,
         coarse_scores,
         drop_trainings,
         fit_method,
         held_back,
         learned_from,
+        write_daily,
     )
     from vadose.store import open_cube
 
@@ -213,8 +215,10 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
         drop_trainings(folder.path)
         if parts is not None:
             with progress("Scoring what was held back"):
-                scores = coarse_scores(recipe, folder.path, coarse, parts)
+                predicted = coarse_predictions(recipe, folder.path, coarse)
+                scores = coarse_scores(recipe, predicted, coarse, parts)
                 folder.write_json("fit_scores.json", scores)
+                write_daily(folder.path, recipe, predicted, coarse, parts)
     return folder.path
 
 

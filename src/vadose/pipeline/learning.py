@@ -11,14 +11,18 @@ import numpy as np
 import xarray as xr
 
 from vadose.config import Recipe
+from vadose.downscale.applicable import learn_area
 from vadose.downscale.base import Progress
 from vadose.downscale.direct import Direct
 from vadose.downscale.downscaler import Learner, load_downscaler
+from vadose.downscale.residual import Residual
 from vadose.models.base import Model, quiet
 from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.methods import learner
+from vadose.pipeline.parts import AREA, learned_parts
 from vadose.samples import Split, split
 from vadose.store import replaced
+from vadose.validate.daily import scatter_density, score_parts_by_day
 from vadose.validate.metrics import METRICS
 from vadose.validate.statistics import moments
 
@@ -70,6 +74,9 @@ def fit_method(
     with replaced(run / f"models/{name}") as partial:
         partial.mkdir()
         downscaler.save(partial)
+        if recipe.applicability and name in learned_parts(recipe, recipe.publish):
+            assert isinstance(downscaler, Direct | Residual)  # noqa: S101 - of these kinds
+            learn_area(downscaler, known, seed=recipe.seed).save(partial / AREA)
     shutil.rmtree(working, ignore_errors=True)
     return downscaler
 
@@ -120,7 +127,43 @@ def like(recipe: Recipe, name: str, fitted: Model) -> Model:
     return learner(recipe, name, quiet, parameters=parameters).model
 
 
-def coarse_scores(recipe: Recipe, run: Path, coarse: xr.Dataset, parts: Split) -> Scores:
+def coarse_predictions(recipe: Recipe, run: Path, coarse: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Let direct methods predict the coarse cells, whether they have learned from them or not."""
+    predicted = {}
+    for name, method in recipe.methods.items():
+        if method.kind in ("direct", "multiscale"):
+            downscaler = load_downscaler(run / f"models/{name}")
+            assert isinstance(downscaler, Direct)  # noqa: S101 - of these kinds
+            predicted[name] = downscaler.predict(coarse[recipe.predictors], coarse)
+    return predicted
+
+
+def write_daily(
+    run: Path, recipe: Recipe, predicted: Mapping[str, xr.Dataset], coarse: xr.Dataset, parts: Split
+) -> None:
+    """Write the scores of each day and part, and the density of pairs, as Ma et al. show them.
+
+    ``fit_daily.csv`` has a row per part, method and day; ``fit_scatter.nc`` what scatter plots need.
+    """
+    target = coarse[recipe.target].load()
+    fields = {name: cube[recipe.target] for name, cube in predicted.items()}
+    if not fields or "time" not in target.dims:
+        return
+    known = target.notnull()
+    for field in fields.values():
+        known = known & field.notnull()
+    held = {name: where for name, where in parts.parts.items() if bool((where & known).any())}
+    days = score_parts_by_day(fields, target, held)
+    with replaced(run / "fit_daily.csv", overwrite=True) as partial:
+        days.to_dataframe().reset_index().to_csv(partial, index=False, float_format="%.6g")
+    scatter = scatter_density(fields, target, held)
+    with replaced(run / "fit_scatter.nc", overwrite=True) as partial:
+        scatter.to_netcdf(partial, engine="h5netcdf")
+
+
+def coarse_scores(
+    recipe: Recipe, predictions: Mapping[str, xr.Dataset], coarse: xr.Dataset, parts: Split
+) -> Scores:
     """Score direct methods against the coarse target, apart for what was learned from and what was not.
 
     Returns
@@ -129,12 +172,7 @@ def coarse_scores(recipe: Recipe, run: Path, coarse: xr.Dataset, parts: Split) -
         The scheme, whether its scores are optimistic, and the metrics by method, layer and part.
     """
     methods: Scores = {}
-    for name, method in recipe.methods.items():
-        if method.kind not in ("direct", "multiscale"):
-            continue
-        downscaler = load_downscaler(run / f"models/{name}")
-        assert isinstance(downscaler, Direct)  # noqa: S101 - of these kinds
-        predicted = downscaler.predict(coarse[recipe.predictors], coarse)
+    for name, predicted in predictions.items():
         layers = {
             layer: {
                 part: _score(predicted[layer], coarse[layer].where(where))
@@ -143,7 +181,7 @@ def coarse_scores(recipe: Recipe, run: Path, coarse: xr.Dataset, parts: Split) -
             for layer in (recipe.target, *recipe.also)
             if layer in predicted
         }
-        methods[name] = {"title": method.title, "layers": layers}
+        methods[name] = {"title": recipe.methods[name].title, "layers": layers}
     return {
         "scheme": parts.scheme,
         "title": parts.title,

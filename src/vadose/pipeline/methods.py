@@ -12,13 +12,14 @@ import xarray as xr
 
 from vadose.config import Method, Recipe
 from vadose.cubes.regrid import nearest, smooth
+from vadose.downscale.applicable import INDEX, IS_INSIDE
 from vadose.downscale.base import Downscaler, Progress, Reach
 from vadose.downscale.baselines import ClimatologicalPattern, Interpolation
 from vadose.downscale.conserve import Blend, Closed, with_residual
 from vadose.downscale.downscaler import Direct, Learner, Residual
 from vadose.downscale.intervals import Intervals
 from vadose.downscale.multiscale import MultiScale
-from vadose.downscale.spread import add_spread
+from vadose.downscale.spread import beside
 from vadose.grids import grid_of, placed
 from vadose.models import new_model
 from vadose.store import open_windows, read_window
@@ -90,10 +91,10 @@ class Closing:
         names = [str(name) for name in coarse.data_vars if str(name).endswith("_correction")]
         product = self.closed.inner.predict(fine, coarse)
         closed = self.closed.corrected(product, coarse.drop_vars(names), coarse[names])
-        spread = f"{self.target}_spread"
-        if spread not in product:
-            return closed
-        return add_spread(closed, self.target, product[spread].values)  # closing shifts all alike
+        # closing shifts all parts of a model alike
+        known = [name for name in (f"{self.target}_spread", INDEX, IS_INSIDE) if name in product]
+        arrays = {name: (product[name].values, product[name].attrs) for name in known}
+        return beside(closed, self.target, arrays) if arrays else closed
 
 
 class Published:

@@ -9,6 +9,9 @@ import vadose
 from vadose.config import Recipe
 from vadose.pipeline.folder import RunFolder
 
+#: The file of a model's folder that says where it has learned from the like.
+AREA = "area.safetensors"
+
 
 def parts_of(recipe: Recipe, name: str) -> list[str]:
     """List a method and all that it is made of.

@@ -23,15 +23,17 @@ import numpy as np
 import xarray as xr
 
 from vadose.config import Recipe, parse_recipe
+from vadose.downscale.applicable import WithApplicability
 from vadose.downscale.base import Downscaler, Reach
 from vadose.downscale.downscaler import load_downscaler
 from vadose.downscale.intervals import Intervals
 from vadose.downscale.spread import WithSpread
 from vadose.downscale.tiles import Tile, Tiling, Window, predict_tile, surroundings
 from vadose.pipeline.methods import Closing, Confident, Published, without_learning
-from vadose.pipeline.parts import parts_of
+from vadose.pipeline.parts import AREA, parts_of
 from vadose.store import is_url, open_windows, write_tile
 from vadose.store.places import place_of
+from vadose.uncertainty.applicability import Applicability
 
 #: The store that is published.
 PRODUCT = "product"
@@ -197,10 +199,13 @@ def _open(one: Pass, model: Model | None) -> Opened:
     method = recipe.methods[one.name]
     has_spread = recipe.intervals is not None and one.name in parts_of(recipe, recipe.publish)
     if model is not None:
-        downscaler = _loaded(model)
+        downscaler, area = _loaded(model)
         predictors = fine[list(downscaler.predictors)]
+        learner = downscaler
         if has_spread:
             downscaler = WithSpread(downscaler)
+        if area is not None:
+            downscaler = WithApplicability(downscaler, learner, area)
         return Opened(downscaler, predictors, known)
     if method.kind == "close":
         path = f"{one.stores}/{method.of[0]}.zarr"
@@ -229,13 +234,15 @@ def _twin(one: Pass, recipe: Recipe) -> str | None:
     return None
 
 
-def _loaded(model: Model) -> Any:
+def _loaded(model: Model) -> tuple[Any, Applicability | None]:
+    """Load a downscaler, and the area that its model is applicable in, where that was learned."""
     if isinstance(model, Path):
-        return load_downscaler(model)
+        area = model / AREA
+        return load_downscaler(model), Applicability.load(area) if area.exists() else None
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             archive.extractall(folder)
-        return load_downscaler(Path(folder))
+        return _loaded(Path(folder))
 
 
 def packed(folder: Path) -> bytes:

@@ -8,6 +8,7 @@ import xarray as xr
 
 from vadose.errors import ValueProblem
 from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.parts import learned_parts
 from vadose.schema import ORIGIN
 from vadose.store import open_cube
 from vadose.validate import strata
@@ -51,4 +52,10 @@ def _labels_from_maps(folder: RunFolder, pairs: xr.Dataset) -> list[xr.DataArray
     if "origin" in published:
         origin = strata.label_from_map(published["origin"], pairs)
         labels.append(origin.rename("origin").assign_attrs(ORIGIN.attributes()))
+    for name in learned_parts(folder.recipe, folder.recipe.publish):
+        predicted = open_cube(folder / f"predictions/{name}.zarr")
+        if "is_applicable" in predicted:
+            area = strata.label_from_map(predicted["is_applicable"], pairs)
+            flags = {"flag_values": [0, 1], "flag_meanings": "outside inside"}
+            labels.append(area.rename(f"area_of_applicability_of_{name}").assign_attrs(flags))
     return labels

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import vadose
+from vadose.downscale.applicable import INDEX, IS_INSIDE, WithApplicability
 from vadose.downscale.base import as_cube
-from vadose.downscale.spread import WithSpread, add_spread
+from vadose.downscale.spread import WithSpread, add_spread, beside
 from vadose.downscale.tiles import Tile
 from vadose.errors import RunProblem, VadoseError
 from vadose.grids import coordinates, grid_of
@@ -203,7 +205,14 @@ def _template(one: Pass, ready: Opened) -> xr.Dataset:
         target = ready.coarse[downscaler.target].isel(y=slice(0, 1), x=slice(0, 1)).load()
         codes = target.fillna(0.0)
         product = as_cube(target, downscaler.target, codes, codes)
-        if isinstance(downscaler, WithSpread):
+        wrapped = downscaler
+        if isinstance(wrapped, WithApplicability):
+            blank: dict[str, tuple[Any, dict[str, Any]]] = {
+                INDEX: (codes.values.astype("f4"), {}),
+                IS_INSIDE: (codes.values.astype("u1"), {}),
+            }
+            product, wrapped = beside(product, downscaler.target, blank), wrapped.inner
+        if isinstance(wrapped, WithSpread):
             product = add_spread(product, downscaler.target, codes.values)
     else:
         product = ready.predict_blank(tiling, small)
