@@ -71,6 +71,7 @@ _ABOUT = {
     "_lower": ("lower end of the prediction interval of", True),
     "_upper": ("upper end of the prediction interval of", True),
     "_interval_width": ("width of the prediction interval of", False),
+    "_members": ("members of an ensemble of", True),
 }
 
 
@@ -273,7 +274,7 @@ def variable(name: str) -> Variable:
     over the n days before, ``<name>_index_<n>_days`` of a rate per day is the amount of these days, the
     longer ago the less of it. ``<name>_spread`` is the standard deviation of a model's parts, ``<name>_lower``
     and ``<name>_upper`` are the ends of an interval, and ``<name>_interval_width`` is how far these are
-    apart. And ``own_<word>`` is a user's own predictor: continuous, of any range, with
+    apart; ``<name>_members``, with the dimension ``member``, are equally likely fields. And ``own_<word>`` is a user's own predictor: continuous, of any range, with
     the unit left to its owner.
 
     Raises

@@ -1,0 +1,151 @@
+"""The members of an ensemble of fine fields: what they say together, and how each of them closes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from vadose.downscale.base import Downscaler, Reach
+from vadose.downscale.conserve import close, with_residual
+from vadose.downscale.noise import Noise
+from vadose.downscale.spread import beside
+from vadose.errors import CubeProblem
+from vadose.grids import grid_of, placed
+from vadose.schema import VARIABLES, check_cube, variable
+
+
+class Ensemble(Downscaler, Protocol):
+    """What draws members, beside what every downscaler does."""
+
+    level: float
+    noise: Noise
+
+
+def sum_up(
+    product: xr.Dataset,
+    target: str,
+    members: npt.NDArray[np.floating],
+    *,
+    level: float,
+    is_stratified: bool = False,
+    keeps_members: bool = True,
+) -> xr.Dataset:
+    """Put members, their mean, spread and quantiles into a product.
+
+    Parameters
+    ----------
+    product
+        With the target, which is replaced by the mean.
+    target
+        Name of the variable.
+    members
+        Dims ``member`` and those of the target; NaN where a member has no value, and then in all of this.
+    level
+        Share of values between the quantiles.
+    is_stratified
+        Whether the members come from equally likely slices: then the i-th of M stands for the quantile
+        ``(i - 1/2) / M``, else for ``i / (M + 1)``, beyond which the outermost member stands in.
+    keeps_members
+        Whether the members become a part of the product.
+
+    References
+    ----------
+    Hyndman and Fan (1996), Am. Stat. 50:361, definitions 5 and 6.
+    """
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    method: Any = "hazen" if is_stratified else "weibull"
+    lower, upper = np.quantile(members, tails, axis=0, method=method).astype("f4")
+    mean = members.mean(axis=0, dtype="f8").astype("f4")
+    notes = {"level": level, "quantiles_of": f"{len(members)} members"}
+    product = product.assign({target: product[target].copy(data=mean)})
+    product = beside(
+        product,
+        target,
+        {
+            f"{target}_spread": (members.std(axis=0, ddof=1, dtype="f8").astype("f4"), {}),
+            f"{target}_lower": (lower, notes),
+            f"{target}_upper": (upper, notes),
+            f"{target}_interval_width": (upper - lower, notes),
+        },
+    )
+    if keeps_members:
+        name = f"{target}_members"
+        layer = {
+            key: value
+            for key, value in product[target].attrs.items()
+            if key in ("depth_from", "depth_to", "cell_methods")
+        }
+        attributes = {**variable(name).attributes(), **layer}
+        dims = ("member", *product[target].dims)
+        product = product.assign({name: (dims, members.astype("f4"), attributes)})
+    return check_cube(product, source="product")
+
+
+class ClosedMembers:
+    """Wrap a generative downscaler so that every member closes by itself.
+
+    The area mean of each member then is the coarse value, and the members differ within coarse cells alone:
+    their spread is conditional on the coarse value being right.
+
+    Parameters
+    ----------
+    inner
+        Its product holds members.
+    bounds
+        Smallest and largest value; the valid range of the target unless given.
+    tolerance
+        Largest residual left.
+    """
+
+    def __init__(
+        self,
+        inner: Ensemble,
+        *,
+        bounds: tuple[float, float] | None = None,
+        tolerance: float = 5e-4,
+    ) -> None:
+        self.inner, self.bounds, self.tolerance = inner, bounds, tolerance
+        self.target = inner.target
+
+    def fit(self, coarse: xr.Dataset) -> Self:
+        """Fit the wrapped downscaler."""
+        self.inner.fit(coarse)
+        return self
+
+    def reach(self, factor: int) -> Reach:
+        """Say that it looks at the whole map: each coarse cell leans on the next."""
+        return Reach(coarse=None, fine=None, steps=self.inner.reach(factor).steps)
+
+    def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Draw fields, close each of them, sum them up, and add ``closure_residual`` of their mean.
+
+        Raises
+        ------
+        CubeProblem
+            A product without members.
+        """
+        product = self.inner.predict(fine, coarse)
+        name = f"{self.target}_members"
+        if name not in product:
+            raise CubeProblem(
+                "product",
+                found=f"variables {sorted(map(str, product.data_vars))}",
+                expected=f"also {name}",
+                remedy="Keep the members: keeps_members=True.",
+            )
+        wanted = coarse[self.target].isel(placed(grid_of(coarse), grid_of(product))[1])
+        bounds = self.bounds or VARIABLES[self.target].valid_range
+        closed = close(product[name], wanted, bounds=bounds, tolerance=self.tolerance)
+        closed = closed.transpose(*product[name].dims)
+        mean = product[self.target].copy(data=closed.values.mean(axis=0).astype("f4"))
+        product = sum_up(
+            product.assign({self.target: mean}),
+            self.target,
+            closed.values,
+            level=self.inner.level,
+            is_stratified=self.inner.noise.coherence == "shared",
+        )
+        return with_residual(product, wanted)
