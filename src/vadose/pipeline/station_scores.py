@@ -294,7 +294,8 @@ def _with_intervals(
     told = add_gain_intervals(gain.sel(pair), matchup.sel(pair), rng=rng, level=level)
     new = told[[name for name in told.data_vars if name not in gain]]
     blank = {name: False if new[name].dtype == bool else np.nan for name in new.data_vars}
-    return gain.merge(new.reindex(product=gain["product"], fill_value=blank), join="exact")
+    laid = new.reindex(product=gain["product"], fill_value=blank)
+    return gain.assign({str(name): array for name, array in laid.data_vars.items()})
 
 
 def _over_stations(gain: xr.Dataset, seed: int, level: float) -> dict[str, Any]:
