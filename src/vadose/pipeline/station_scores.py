@@ -245,7 +245,7 @@ def _stations(folder: RunFolder, asked: Asked, fields: Mapping[str, xr.DataArray
     return open_places(
         asked.stations,
         layer=asked.layer,
-        region=grid_box(grid_of(first)),
+        region=tuple(round(edge, 4) for edge in grid_box(grid_of(first))),  # type: ignore[arg-type]
         period=period,
     )
 
