@@ -34,6 +34,15 @@ QUICK: dict[str, dict[str, Any]] = {
         "patience": 0,
     },
     "resnet": {"channels": 16, "blocks": 1, "epochs": 20, "batch": 4, "rate": 0.01, "patience": 0},
+    "diffusion": {
+        "width": 32,
+        "blocks": 1,
+        "steps": 4,
+        "draws": 4,
+        "epochs": 20,
+        "batch": 32,
+        "patience": 0,
+    },
     "lstm": {"hidden": 16, "epochs": 20, "batch": 8, "rate": 0.01, "patience": 0},
     "ensemble": {
         "members": {

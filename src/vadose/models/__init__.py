@@ -14,6 +14,7 @@ from vadose.models.boosting import Boosting
 from vadose.models.bpnn import BPNN
 from vadose.models.cnn import CNN
 from vadose.models.cnn_gru import CNNGRU
+from vadose.models.diffusion import Diffusion
 from vadose.models.dnn import DNN
 from vadose.models.ensemble import Ensemble
 from vadose.models.forest import RandomForest
@@ -23,7 +24,7 @@ from vadose.models.resnet import ResNet
 #: Every model by name.
 MODELS: dict[str, type[Model]] = {
     model.name: model
-    for model in (RandomForest, Boosting, BPNN, DNN, CNN, LSTM, CNNGRU, ResNet, Ensemble)
+    for model in (RandomForest, Boosting, BPNN, DNN, CNN, LSTM, CNNGRU, ResNet, Diffusion, Ensemble)
 }
 
 

@@ -1,0 +1,9 @@
+"""A diffusion model that downscales with members: noise schedule, loss and sampler around any denoiser.
+
+`Diffusion` is the model; of the rest only `schedules` and `conditions` can be imported without torch.
+"""
+
+from vadose.models.diffusion.conditions import find_conditions
+from vadose.models.diffusion.model import Diffusion
+
+__all__ = ["Diffusion", "find_conditions"]
