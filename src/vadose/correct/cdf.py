@@ -52,10 +52,13 @@ class Quantiles:
     reference: Floats
 
     def __post_init__(self) -> None:
-        is_sound = self.source.ndim == 1 and self.source.shape == self.reference.shape
-        is_sound &= self.source.size > 0 and bool(np.isfinite([self.source, self.reference]).all())
+        is_paired = self.source.ndim == 1 and self.source.shape == self.reference.shape
         if not (
-            is_sound and (np.diff(self.source) > 0).all() and (np.diff(self.reference) >= 0).all()
+            is_paired
+            and self.source.size > 0
+            and np.isfinite([self.source, self.reference]).all()
+            and (np.diff(self.source) > 0).all()
+            and (np.diff(self.reference) >= 0).all()
         ):
             raise ValueProblem(
                 "quantiles",
