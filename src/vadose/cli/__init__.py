@@ -16,6 +16,7 @@ from vadose import __version__
 from vadose.cli.show import (
     bar,
     show_alignment,
+    show_correction,
     show_explanation,
     show_held,
     show_judgement,
@@ -134,6 +135,16 @@ def downscale(
 
 
 @app.command()
+def correct(run: Run) -> None:
+    """Correct the product with stations, if that helps at stations held out."""
+    from vadose import pipeline
+
+    pipeline.correct(run, progress=bar)
+    show_correction(run)
+    typer.echo(f"Next: vadose validate {run}")
+
+
+@app.command()
 def validate(
     run: Run,
     stations: Annotated[
@@ -241,6 +252,7 @@ def _say_what_is_there(out: Path) -> None:
 def _show(out: Path) -> None:
     show_held(out)
     show_scores(out)
+    show_correction(out)
     show_judgement(out)
     typer.echo(f"Product: {out / 'product.nc'}\nReport:  {out / 'report.html'}")
 

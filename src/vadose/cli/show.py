@@ -94,7 +94,7 @@ def show_judgement(run: Path) -> None:
     if "views" in found:
         _stations(found)
     for name, maps in found["maps"].items():
-        words = _of_maps(maps)
+        words = _of_maps(maps, is_tiled=name == found["publish"])
         if words:
             typer.echo(f"{found['titles'].get(name, name)}: {words}.")
     for row in found.get("gaps", []):
@@ -119,6 +119,22 @@ def show_judgement(run: Path) -> None:
             f"over {len(rows) - 1} strata; mean width {rows[0]['width']:.3f} m³ m⁻³."
         )
     typer.echo(f"Tables: {path.parent}")
+
+
+def show_correction(run: Path) -> None:
+    """Show what correction with stations does at stations held out."""
+    import json
+
+    path = run / "correction/summary.json"
+    if not path.exists():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    typer.echo(f"{found['how']} correction, held out: {found['hold']}; {found['n']} pairs.")
+    typer.echo(found["verdict"])
+    for note in found.get("notes", []):
+        typer.echo(f"Note: {note}")
+    if found["is_applied"]:
+        typer.echo(f"Corrected product: {run / 'product_corrected.zarr'}")
 
 
 def _stations(found: dict[str, Any]) -> None:
@@ -162,7 +178,7 @@ def _stations(found: dict[str, Any]) -> None:
         typer.echo(f"Note: {note}")
 
 
-def _of_maps(maps: dict[str, Any]) -> str:
+def _of_maps(maps: dict[str, Any], *, is_tiled: bool) -> str:
     """Say what maps tell, in a line."""
     forms = {
         "effective_wavelength_km": "resolves waves of {:.0f} km",
@@ -172,6 +188,8 @@ def _of_maps(maps: dict[str, Any]) -> str:
         "closure_max": "closed to {:.0e}",
         "rain_lag_days": "answers rain after {:.0f} days",
     }
+    if not is_tiled:
+        forms.pop("tile_edge_jump_ratio")  # of the baselines it says nothing
     return ", ".join(
         form.format(maps[key]) for key, form in forms.items() if maps.get(key) is not None
     )

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from vadose.config.build import Build, Part, Stations
-from vadose.config.learning import Confidence, Hold, Search, checked_parameters
+from vadose.config.learning import Confidence, Correction, Hold, Search, checked_parameters
 from vadose.config.reading import checked, read_text
 from vadose.errors import UnknownName, VadoseError
 from vadose.models import MODELS
@@ -151,6 +151,8 @@ class Recipe(Part):
         What the product is judged by where no truth is withheld.
     intervals
         Whether and how the published product is given intervals.
+    correct
+        How the published product is corrected with the stations, and when.
     applicability
         Whether to tell where the published method's model has learned from the like; models of rows only.
     """
@@ -168,6 +170,7 @@ class Recipe(Part):
     notes: list[str] = Field(default=[])
     stations: Stations | None = None
     intervals: Confidence | None = None
+    correct: Correction | None = None
     applicability: bool = False
 
     @field_validator("target")

@@ -4,18 +4,58 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from vadose.config.build import Part
-from vadose.errors import ModelProblem, UnknownName
+from vadose.correct import corrector_class
+from vadose.errors import ModelProblem, UnknownName, VadoseError
 from vadose.models import MODELS, suited_parameters
 from vadose.models.ensemble import Ensemble
 from vadose.samples import SCHEMES
 
 #: Schemes that divide a cube; the others divide stations.
 OF_CUBES = ("space", "time", "space_time", "random")
+
+
+class Correction(Part):
+    """Ask for a correction with the run's stations.
+
+    Attributes
+    ----------
+    how
+        A name in ``vadose.correct.CORRECTORS``.
+    predictors
+        Variables of the fine cube that it looks at, where it looks at any.
+    parameters
+        Of the corrector.
+    hold
+        What is held out to judge it: ``station``, ``network`` or ``time``.
+    folds
+        To how many the stations are dealt; each is a fold unless given.
+    apply
+        ``if_it_helps`` at stations held out, ``always`` or ``never``.
+    """
+
+    how: str
+    predictors: list[str] = Field(default=[])
+    parameters: dict[str, Any] = Field(default={})
+    hold: Literal["station", "network", "time"] = "station"
+    folds: int | None = Field(default=None, ge=2)
+    apply: Literal["if_it_helps", "always", "never"] = "if_it_helps"
+
+    @model_validator(mode="after")
+    def _corrector_exists(self) -> Self:
+        try:
+            settings = inspect.signature(corrector_class(self.how)).parameters
+            given = [*self.parameters, *(["predictors"] if self.predictors else [])]
+            for name in given:
+                if name not in settings or name in ("target", "correctors"):
+                    raise UnknownName(f"parameter of {self.how}", name, settings)
+        except VadoseError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class Confidence(Part):

@@ -104,7 +104,10 @@ def run(
         With the text to show.
     """
     folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
-    stages = {"fit": fit, "downscale": downscale, "validate": validate, "report": report}
+    stages: dict[str, Callable[..., Path]] = {"fit": fit, "downscale": downscale}
+    if folder.recipe.correct is not None:
+        stages["correct"] = correct
+    stages |= {"validate": validate, "report": report}
     if not folder.is_done("build"):
         _build(folder, progress, max_mem)
     for name, function in stages.items():
@@ -274,6 +277,26 @@ def plan(path: str | Path, *, how: How | None = None) -> list[Planned]:
     folder = RunFolder(Path(path))
     folder.need("fit")
     return list(plan_all(folder, how or How(), product_attributes(folder)))
+
+
+def correct(path: str | Path, *, progress: Progress = quiet) -> Path:
+    """Correct the published product with the run's stations, if that helps at stations held out.
+
+    ``correction/`` holds what was found. The corrected product, ``product_corrected.zarr``, stands beside the
+    product; nothing is closed again.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.pipeline.correcting import correct_run
+
+    folder = RunFolder(Path(path))
+    folder.need("downscale")
+    with folder.stage("correct"), progress("Correcting with stations") as step:
+        correct_run(folder, step)
+    return folder.path
 
 
 def validate(path: str | Path, *, asked: Asked | None = None, progress: Progress = quiet) -> Path:

@@ -28,7 +28,9 @@ from vadose.models import MODELS
 from vadose.models.trees import TreeModel
 from vadose.store import owned, replaced
 
-STAGES = ("build", "fit", "downscale", "validate", "report")
+#: In their order; a recipe need not ask for the optional ones.
+STAGES = ("build", "fit", "downscale", "correct", "validate", "report")
+OPTIONAL = {"correct"}
 #: What a state of vadose holds.
 KEYS = {"recipe", "origin", "vadose", "command", "started", "stages"}
 #: Libraries whose versions can change numbers.
@@ -212,7 +214,7 @@ def start(
             )
         state = folder.state
         is_same = state.get("recipe") == text and state.get("vadose") == vadose.__version__
-        is_finished = set(STAGES) <= set(state["stages"])
+        is_finished = set(STAGES) - OPTIONAL <= set(state["stages"])
         if is_same and not is_finished and not overwrite:
             return folder
         with owned(out):  # nobody is at work there
