@@ -260,8 +260,8 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     >>> parse_recipe("titel: x")
     Traceback (most recent call last):
     vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of also, \
-applicability, build, hold, intervals, methods, notes, packed, predictors, publish, seed, stations, target, \
-title. Did you mean 'title'?
+applicability, build, correct, hold, intervals, methods, notes, packed, predictors, publish, seed, stations, \
+target, title. Did you mean 'title'?
     """
     return checked(Recipe, text, source=source, example="title and build")
 

@@ -93,14 +93,23 @@ def checked_parameters(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if model == Ensemble.name and "members" in parameters:
         parameters["members"] = _checked_members(parameters["members"])
         return parameters
+    defaults = inspect.signature(MODELS[model]).parameters
     for name, value in parameters.items():
-        if not isinstance(value, bool | int | float | str):
+        if not _is_plain(value, may_be_many=defaults[name].default is None):
             raise ModelProblem(
                 f"parameter {name!r} of {model}",
                 found=repr(value),
                 expected="a number, text, true or false",
             )
     return parameters
+
+
+def _is_plain(value: Any, *, may_be_many: bool) -> bool:
+    """Tell whether a value is a scalar; or where there may be many, nothing, numbers, or numbers by name."""
+    if may_be_many and isinstance(value, Mapping | list | tuple):
+        numbers = value.values() if isinstance(value, Mapping) else value
+        return all(isinstance(one, int | float) for one in numbers)
+    return isinstance(value, bool | int | float | str) or (may_be_many and value is None)
 
 
 def _checked_members(members: Any) -> str | dict[str, dict[str, Any]]:
