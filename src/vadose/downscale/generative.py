@@ -142,7 +142,6 @@ class Generative:
             tile=tile,
             progress=progress,
         )
-        self._direct.noise, self._direct.steps = self.noise, steps
 
     def fit(self, coarse: xr.Dataset) -> Self:
         """Fit the model on every coarse cell and step with target and predictors.
@@ -176,6 +175,7 @@ class Generative:
             Without a fit.
         """
         drawn = self._direct
+        drawn.noise, drawn.steps = self.noise, self.steps
         product = drawn.predict(fine, coarse)
         low, high = VARIABLES[self.target].valid_range
         members = np.clip(drawn.members, low, high)
