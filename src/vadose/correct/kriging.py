@@ -31,7 +31,9 @@ MEMORY = 30
 RANGES = (0.5, 3.0)
 #: Ranges that are compared, in median distances between stations, and nuggets, in variances of the process.
 TRIED_RANGES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+#: The last is as good as no field at all beside the mean of the day.
 TRIED_NUGGETS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+ALL_NUGGET = 1e6
 
 
 class Kriging(Corrector):
@@ -129,7 +131,14 @@ class DailyKriging(Corrector):
 
     It corrects the days that stations were read on, and leaves others as they are. Range and nugget are
     those with which stations are best told from the others, every one left out in turn; where no choice
-    helps them, nothing is corrected.
+    helps them, nothing is corrected but the mean, if there is one.
+
+    Parameters
+    ----------
+    with_mean
+        Whether what the stations of a day have in common is corrected everywhere (ordinary kriging): right
+        where all of them lie in a few coarse cells, or enter the product themselves. Without, the correction
+        is 0 far from stations (simple kriging).
 
     Attributes
     ----------
@@ -141,8 +150,8 @@ class DailyKriging(Corrector):
 
     name: ClassVar[str] = "daily_kriging"
 
-    def __init__(self, *, target: str = "soil_moisture") -> None:
-        self.target = target
+    def __init__(self, *, with_mean: bool = False, target: str = "soil_moisture") -> None:
+        self.with_mean, self.target = with_mean, target
 
     def _learn(self, pairs: Pairs) -> None:
         numbers, column = np.unique(pairs.station, return_inverse=True)
@@ -159,19 +168,23 @@ class DailyKriging(Corrector):
         self.places_ = places_of(pairs.stations, numbers)
         distance = _apart(self.places_)
         middle = float(np.median(distance[np.triu_indices(len(distance), 1)])) or 1.0
-        best = (float(np.nansum(residual**2)), middle, np.inf)
+        # with a mean, the least is that mean alone, which is the last of the nuggets
+        best = (np.inf if self.with_mean else float(np.nansum(residual**2)), middle, np.inf)
         for part in TRIED_RANGES:
             near = np.exp(-distance / (part * middle))
-            for nugget in TRIED_NUGGETS:
-                error = _left_out_error(residual, near, nugget)
+            for nugget in (*TRIED_NUGGETS, ALL_NUGGET) if self.with_mean else TRIED_NUGGETS:
+                error = _left_out_error(residual, near, nugget, with_mean=self.with_mean)
                 if error < best[0]:
                     best = (error, part * middle, nugget)
         _, self.range_, self.nugget_ = best
-        self.weights_ = np.zeros_like(residual)
+        self.weights_, self.means_ = np.zeros_like(residual), np.zeros(len(residual))
         if np.isfinite(self.nugget_):
             near = np.exp(-distance / self.range_)
-            for rows, own, inverse in _patterns(residual, near, self.nugget_):
-                self.weights_[np.ix_(rows, own)] = residual[np.ix_(rows, own)] @ inverse
+            patterns = _patterns(residual, near, self.nugget_, with_mean=self.with_mean)
+            for rows, own, inverse, share in patterns:
+                here = residual[np.ix_(rows, own)]
+                self.weights_[np.ix_(rows, own)] = here @ inverse
+                self.means_[rows] = here @ share
         self.notes_.append(
             f"range {self.range_:.3g} km, nugget {self.nugget_:g} times the variance of the field; made "
             "with the readings of the same days"
@@ -184,7 +197,7 @@ class DailyKriging(Corrector):
             if place == len(self.times_) or self.times_[place] != stamp:
                 continue
             here = points.time == stamp
-            total = np.zeros(int(here.sum()))
+            total = np.full(int(here.sum()), self.means_[place])
             distances = _distances(points.longitude[here], points.latitude[here], self.places_)
             for weight, distance in zip(self.weights_[place], distances, strict=True):
                 if weight:
@@ -197,6 +210,7 @@ class DailyKriging(Corrector):
         arrays = {
             "places": self.places_,
             "weights": self.weights_,
+            "means": self.means_,
             "times": self.times_.astype("M8[ns]").astype("i8"),
         }
         return {"range": self.range_, "nugget": nugget}, arrays
@@ -204,8 +218,8 @@ class DailyKriging(Corrector):
     def _take(self, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         self.range_ = float(state["range"])
         self.nugget_ = np.inf if state["nugget"] is None else float(state["nugget"])
-        self.places_, self.weights_ = (
-            np.asarray(arrays[name], "f8") for name in ("places", "weights")
+        self.places_, self.weights_, self.means_ = (
+            np.asarray(arrays[name], "f8") for name in ("places", "weights", "means")
         )
         self.times_ = np.asarray(arrays["times"], "i8").astype("M8[ns]")
 
@@ -279,19 +293,28 @@ def _most_likely(
 
 
 def _patterns(
-    residual: Floats, near: Floats, nugget: float
-) -> Iterator[tuple[Integers, Integers, Floats]]:
-    """Give the rows and stations of each pattern of gaps, and the inverse covariance of these stations."""
+    residual: Floats, near: Floats, nugget: float, *, with_mean: bool
+) -> Iterator[tuple[Integers, Integers, Floats, Floats]]:
+    """Give rows and stations of each pattern of gaps, what turns differences to weights, and to their mean.
+
+    With a mean, what turns differences to weights takes it off (Dubrule 1983): a constant has no weight.
+    """
     patterns, number = np.unique(np.isfinite(residual), axis=0, return_inverse=True)
     for place, pattern in enumerate(patterns):
         own = np.flatnonzero(pattern)
-        if own.size:
-            inverse = np.linalg.inv(near[np.ix_(own, own)] + nugget * np.eye(own.size))
-            rows = np.flatnonzero(number.ravel() == place)
-            yield rows.astype("i8"), own.astype("i8"), np.asarray(inverse, "f8")
+        if own.size < 1 + with_mean:
+            continue
+        inverse = np.linalg.inv(near[np.ix_(own, own)] + nugget * np.eye(own.size))
+        share = np.zeros(own.size)
+        if with_mean:
+            sums = inverse.sum(axis=0)
+            share = sums / sums.sum()
+            inverse = inverse - np.outer(share, sums)
+        rows = np.flatnonzero(number.ravel() == place)
+        yield rows.astype("i8"), own.astype("i8"), np.asarray(inverse, "f8"), share
 
 
-def _left_out_error(residual: Floats, near: Floats, nugget: float) -> float:
+def _left_out_error(residual: Floats, near: Floats, nugget: float, *, with_mean: bool) -> float:
     """Sum the squares of what is left at each station when the others of the day are spread to it.
 
     References
@@ -299,7 +322,7 @@ def _left_out_error(residual: Floats, near: Floats, nugget: float) -> float:
     Dubrule (1983), Math. Geol. 15:687: all at once from the inverse.
     """
     total = 0.0
-    for rows, own, inverse in _patterns(residual, near, nugget):
+    for rows, own, inverse, _ in _patterns(residual, near, nugget, with_mean=with_mean):
         left = residual[np.ix_(rows, own)] @ inverse / np.diag(inverse)
         total += float((left**2).sum())
     return total

@@ -12,13 +12,16 @@ from vadose.correct.shrinkage import fit_shrunk
 from vadose.correct.stations import Floats, Pairs, Points
 from vadose.errors import ValueProblem
 
+#: How far beyond the stations terms go on, in standard deviations over the stations.
+BEYOND = 1.0
+
 
 class Regression(Corrector):
     """Explain the mean differences of stations by place and predictors, by a polynomial of low order.
 
-    Terms are in standard deviations over the stations and are held at the ends of what the stations span,
-    so that nothing runs away on a mountain without a station. Offset and terms are shrunk as far as
-    stations that are left out ask for.
+    Terms are in standard deviations over the stations, and are held where they go beyond what the stations
+    span by more than one, so that nothing runs away on a mountain without a station. Offset and terms are
+    shrunk as far as stations that are left out ask for.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ class Regression(Corrector):
         sizes = means.std(axis=0)
         self.centre_, self.size_ = means.mean(axis=0), np.where(sizes > 0, sizes, 1.0)
         scaled = (means - self.centre_) / self.size_
-        self.ends_ = np.stack([scaled.min(axis=0), scaled.max(axis=0)])
+        self.ends_ = np.stack([scaled.min(axis=0) - BEYOND, scaled.max(axis=0) + BEYOND])
         residual = pairs.observed - pairs.predicted
         self.offset_ = float(fit_shrunk(np.ones((len(pairs), 1)), residual, pairs.station)[0])
         terms = self._terms(pairs)
