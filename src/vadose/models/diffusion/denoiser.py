@@ -38,7 +38,7 @@ class Denoiser(nn.Module):
         noisy
             Dims ``(sample, …, output)``.
         step
-            Dims ``(sample,)``, whole numbers.
+            Dims ``(sample,)``, or ``(1,)`` where all samples are at the same; whole numbers.
         condition
             What `prepare` gave.
         """

@@ -53,7 +53,7 @@ class Loss:
             raise UnknownName("prediction", self.prediction, get_args(Prediction))
 
     def add_noise(self, clean: Tensor, noise: Tensor, step: Tensor) -> Tensor:
-        """Give what the clean value has become at a step; dims ``(sample, …)``, the step's ``(sample,)``."""
+        """Give what the clean value has become at a step; dims ``(sample, …)``, the step's ``(sample,)`` or ``(1,)``."""
         signal, spread = self._factors(step, clean)
         return signal * clean + spread * noise
 

@@ -66,7 +66,7 @@ class Path:
             condition = self.denoiser.prepare(X)
 
         def clean(noisy: Tensor, step: int) -> Tensor:
-            steps = torch.full((len(noisy),), step, device=noisy.device)
+            steps = torch.full((1,), step, device=noisy.device)
             with training.precision(X.device, is_mixed=self.is_mixed):
                 predicted = self.denoiser(noisy, steps, condition)
             expected = self.loss.clean(predicted.float(), noisy, steps)
