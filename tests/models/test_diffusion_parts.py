@@ -197,6 +197,7 @@ def test_one_step_for_all_is_the_step_of_each() -> None:
     assert not torch.allclose(network(noisy, torch.tensor([71]), condition), all_alike)
 
 
+@torch.no_grad()
 def test_stations_are_withheld_in_training_only() -> None:
     network = FilmNetwork(1, 0, 3, outputs=1, width=8, blocks=1, dropout=0.0, omission=0.3)
     X = torch.tensor([[0.5, 2.0, -1.0, 1.0]]).expand(2000, -1)
