@@ -58,7 +58,7 @@ def test_a_planted_season_is_found(network):
     season = Seasonal(harmonics=2).fit(pairs)
     left = season.correct(pairs) - pairs.observed
     assert abs(left.mean()) < 0.001
-    assert np.sqrt(2) * season.waves_ == pytest.approx([0, -0.03, 0, 0], abs=0.002)
+    assert np.sqrt(2) * season.waves_ == pytest.approx([0, -0.03, 0, 0], abs=0.003)
 
 
 def test_half_a_year_is_no_season(network):
@@ -77,26 +77,29 @@ def test_a_season_needs_time(network):
         season.correct(Points(one, np.array(["NaT"], "M8[ns]"), one, one))
 
 
-def test_shrunk_least_squares_are_ridge_regression_with_the_best_penalty():
+def test_shrunk_least_squares_are_ridge_regressions_weighed_by_stations_left_out():
     rng = np.random.default_rng(3)
     station = np.repeat(np.arange(9), 4)
     design = rng.normal(size=(36, 2))
-    residual = design @ [0.5, -0.2] + rng.normal(0, 2.0, 9)[station]
+    residual = design @ [0.5, -0.2] + rng.normal(0, 0.5, 9)[station]
 
-    def left_out(penalty: float) -> float:
-        errors = []
+    def ridge(penalty: float, rows: np.ndarray) -> Ridge:
+        return Ridge(penalty * 4, fit_intercept=False).fit(design[rows], residual[rows])
+
+    own = [np.linalg.lstsq(design[station == one], residual[station == one])[0] for one in range(9)]
+    coefficients, errors = [np.zeros(2)], []
+    for penalty in (np.inf, *PENALTIES):
+        short = []
         for one in range(9):
-            rest = station != one
-            ridge = Ridge(penalty * 4, fit_intercept=False).fit(design[rest], residual[rest])
-            errors.append(np.mean((ridge.predict(design[~rest]) - residual[~rest]) ** 2))
-        return float(np.mean(errors))
-
-    best = min(PENALTIES, key=left_out)
-    expected = Ridge(best * 4, fit_intercept=False).fit(design, residual).coef_
-    if left_out(best) >= np.mean(residual**2):
-        expected = np.zeros(2)
+            others = np.zeros(2) if penalty == np.inf else ridge(penalty, station != one).coef_
+            short.append(np.mean((design[station == one] @ (others - own[one])) ** 2))
+        errors.append(np.mean(short))
+        if penalty < np.inf:
+            coefficients.append(ridge(penalty, station >= 0).coef_)
+    share = np.array(errors) ** (-9 / 2)
+    expected = share @ np.stack(coefficients) / share.sum()
     np.testing.assert_allclose(fit_shrunk(design, residual, station), expected, atol=1e-9)
-    assert np.abs(expected).max() > 0
+    assert min(errors) < errors[0]
 
 
 @settings(max_examples=30, deadline=None)

@@ -80,7 +80,10 @@ class Linear(Additive):
         super()._learn(pairs)
         self.mean_ = float(np.mean(pairs.station_means(pairs.predicted)[1]))
         apart = pairs.predicted - self.mean_
-        spread = float(np.sqrt(np.mean(pairs.station_means(apart**2)[1]))) or 1.0
+        spread = float(np.sqrt(np.mean(pairs.station_means(apart**2)[1])))
+        if spread <= 1e-9 * abs(self.mean_):  # what rounding leaves of a constant product
+            self.slope_ = 1.0
+            return
         residual = pairs.observed - pairs.predicted - self.offset_
         stretch = fit_shrunk(apart[:, None] / spread, residual, pairs.station)
         self.slope_ = 1.0 + float(stretch[0]) / spread

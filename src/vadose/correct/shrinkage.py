@@ -31,12 +31,14 @@ def fit_shrunk(design: Floats, residual: Floats, station: Integers) -> Floats:
     Notes
     -----
     Ridge regression: with the mean squares *A* and products *b* of each station,
-    ``(sum A + penalty I) c = sum b``. The penalty is the one with the smallest mean square of the
-    residuals of each station when the others alone are learned from.
+    ``(sum A + penalty I) c = sum b``. Penalties, and no correction as their limit, are weighed by how
+    likely they make each station when the others alone are learned from: ``mean(e²) ** (-stations / 2)``
+    with *e²* the mean square by which *c* of the others falls short of the station's own *c*. The best
+    penalty alone would be a matter of chance among few stations.
 
     References
     ----------
-    Hoerl and Kennard (1970), Technometrics 12:55.
+    Hoerl and Kennard (1970), Technometrics 12:55. Yao et al. (2018), Bayesian Anal. 13:917 (pseudo-BMA).
 
     Examples
     --------
@@ -55,19 +57,25 @@ def fit_shrunk(design: Floats, residual: Floats, station: Integers) -> Floats:
         squares[number] = own.T @ own / rows[number]
         products[number] = own.T @ residual[place == number] / rows[number]
     total, aim = squares.sum(axis=0), products.sum(axis=0)
-    best, best_error = (
-        np.zeros(terms),
-        0.0,
-    )  # of no correction, less the mean square of the residual
+    # what the terms cannot follow within a station is no doubt of what stations share
+    own_gain = [b @ _solve(a, b, 0.0) for a, b in zip(squares, products, strict=True)]
+    unexplained = float(np.mean(own_gain))
+    found, errors = [np.zeros(terms)], [unexplained]
     for penalty in PENALTIES:
-        error = 0.0
+        error = unexplained
         for number in range(count):
             others = _solve(total - squares[number], aim - products[number], penalty)
-            error += float(others @ squares[number] @ others - 2 * others @ products[number])
-        # what is a matter of rounding is no reason for a correction
-        if error < best_error - 1e-15:
-            best, best_error = _solve(total, aim, penalty), error
-    return best
+            gain = 2 * others @ products[number] - others @ squares[number] @ others
+            error -= float(gain) / count
+        found.append(_solve(total, aim, penalty))
+        errors.append(error)
+    # what is a matter of rounding is no reason for a correction
+    if not min(errors) < unexplained * (1 - 1e-9):
+        return found[0]
+    least = 1e-12 * unexplained
+    likely = -0.5 * count * np.log(np.maximum(errors, least))
+    share = np.exp(likely - likely.max())
+    return np.asarray(share @ np.stack(found) / share.sum(), "f8")
 
 
 def _solve(squares: Floats, products: Floats, penalty: float) -> Floats:
