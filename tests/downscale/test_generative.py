@@ -13,7 +13,7 @@ import vadose.synthetic
 from vadose.downscale.base import Reach
 from vadose.downscale.conserve import residual
 from vadose.downscale.generative import Generative
-from vadose.downscale.members import ClosedMembers, sum_up
+from vadose.downscale.members import ClosedMembers, find_dispersion, sum_up
 from vadose.downscale.noise import Noise, day_numbers, first_cell
 from vadose.downscale.tiles import Tiled, predict_tile, tiling_of
 from vadose.errors import CubeProblem, ModelProblem, UnknownName, ValueProblem
@@ -224,6 +224,26 @@ def test_every_member_closes_inside_the_bounds(cubes: tuple[xr.Dataset, xr.Datas
     is_known = product["closure_residual"].notnull()
     closed_spread = product[f"{TARGET}_spread"].where(is_known).mean()
     assert float(closed_spread) < 0.2 * float(free[f"{TARGET}_spread"].where(is_known).mean())
+
+
+def test_members_are_drawn_together_until_their_spread_is_their_error(
+    cubes: tuple[xr.Dataset, xr.Dataset],
+) -> None:
+    rng = np.random.default_rng(0)
+    plain = generative(cubes, members=8, noise="smooth", length=2).predict(*cubes)
+    mean, spread = plain[TARGET].values, plain[f"{TARGET}_spread"].values
+    observed = mean + 0.5 * spread.mean(where=np.isfinite(spread)) * rng.standard_normal(mean.shape)
+    drawn = plain[f"{TARGET}_members"].values.reshape(8, -1)
+    factor = find_dispersion(drawn, observed.ravel())
+    assert factor == pytest.approx(0.5 * np.sqrt(8 / 9), rel=0.1)
+    narrow = generative(cubes, members=8, noise="smooth", length=2, dispersion=factor)
+    product = narrow.predict(*cubes)
+    np.testing.assert_allclose(product[f"{TARGET}_spread"], factor * spread, rtol=1e-3)
+    np.testing.assert_allclose(product[TARGET], mean, rtol=1e-5)
+    with pytest.raises(ValueProblem, match=r"8 members at 9 places.*at 10 places or more"):
+        find_dispersion(drawn[:, :9], observed.ravel()[:9])
+    with pytest.raises(ValueProblem, match="dispersion above 0"):
+        generative(cubes, dispersion=0.0)
 
 
 def test_a_field_without_time_has_members_too(cubes: tuple[xr.Dataset, xr.Dataset]) -> None:

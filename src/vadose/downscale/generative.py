@@ -23,7 +23,7 @@ from vadose.downscale.provenance import Bits, flags_of_predictors
 from vadose.errors import ModelProblem, ValueProblem
 from vadose.grids import grid_of, lonlat
 from vadose.models import load_model
-from vadose.models.base import Model, Table, quiet, read_description
+from vadose.models.base import Column, Groups, Model, Table, quiet, read_description
 from vadose.samples import Sampler
 from vadose.schema import DIMS, VARIABLES
 
@@ -74,6 +74,9 @@ class Generative:
         knows: these are quantiles of the members, not calibrated (`vadose.downscale.intervals`).
     seed
         Of the noise.
+    dispersion
+        Factor for the departures of the members from their mean;
+        `vadose.downscale.members.find_dispersion` finds it at stations.
     with_position, tile
         As in `Direct`.
     keeps_members
@@ -113,6 +116,7 @@ class Generative:
         steps: int = 20,
         level: float = 0.9,
         seed: int = 0,
+        dispersion: float = 1.0,
         with_position: bool = True,
         tile: int | None = None,
         keeps_members: bool = True,
@@ -125,16 +129,19 @@ class Generative:
                 expected="one that draws from a distribution, such as 'diffusion'",
                 remedy="Use the direct method for it.",
             )
-        if members < 2 or steps < 1 or not 0 < level < 1:
+        if members < 2 or steps < 1 or not 0 < level < 1 or not 0 < dispersion < np.inf:
             raise ValueProblem(
                 "generative downscaling",
-                found=f"members={members}, steps={steps}, level={level:g}",
-                expected="2 members or more, 1 step or more, a level between 0 and 1",
+                found=f"members={members}, steps={steps}, level={level:g}, "
+                f"dispersion={dispersion:g}",
+                expected="2 members or more, 1 step or more, a level between 0 and 1, a dispersion "
+                "above 0",
             )
         self.noise = Noise(members, noise, length=length, seed=seed)
         self.model, self.predictors, self.target = model, list(predictors), target
         self.steps, self.level, self.keeps_members = steps, level, keeps_members
-        self._direct = _Drawn(
+        self.dispersion = dispersion
+        self.direct = _Drawn(
             model,
             predictors,
             target=target,
@@ -151,12 +158,16 @@ class Generative:
         CubeProblem
             When no cell is complete.
         """
-        self._direct.fit(coarse)
+        self.direct.fit(coarse)
         return self
+
+    def training_data(self, coarse: xr.Dataset) -> tuple[Table, Column, Groups]:
+        """Give what the model learns from, as `Direct.training_data`."""
+        return self.direct.training_data(coarse)
 
     def reach(self, factor: int) -> Reach:
         """Look as far as the model: the noise of a place is the same in every window."""
-        return self._direct.reach(factor)
+        return self.direct.reach(factor)
 
     def predict(self, fine: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
         """Draw fields wherever all predictors have a value, and sum them up.
@@ -174,12 +185,16 @@ class Generative:
         ModelProblem
             Without a fit.
         """
-        drawn = self._direct
+        drawn = self.direct
         drawn.noise, drawn.steps = self.noise, self.steps
         product = drawn.predict(fine, coarse)
         low, high = VARIABLES[self.target].valid_range
-        members = np.clip(drawn.members, low, high)
+        members = drawn.members
         del drawn.members  # not to be held in memory until the next prediction
+        if self.dispersion != 1:
+            mean = product[self.target].values
+            members = mean + np.float32(self.dispersion) * (members - mean)
+        members = np.clip(members, low, high)
         return sum_up(
             product,
             self.target,
@@ -198,11 +213,12 @@ class Generative:
             "seed": self.noise.seed,
             "steps": self.steps,
             "level": self.level,
-            "with_position": self._direct.with_position,
-            "tile": self._direct.tile,
+            "dispersion": self.dispersion,
+            "with_position": self.direct.with_position,
+            "tile": self.direct.tile,
             "keeps_members": self.keeps_members,
         }
-        save_downscaler(folder, "generative", self._direct, settings)
+        save_downscaler(folder, "generative", self.direct, settings)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -221,8 +237,8 @@ class Generative:
                 target=description["target"],
                 **description["settings"],
             )
-            generative._direct.feature_names_ = tuple(description["features"])
-            generative._direct.feature_ranges_ = np.array(description["ranges"], dtype=np.float32)
+            generative.direct.feature_names_ = tuple(description["features"])
+            generative.direct.feature_ranges_ = np.array(description["ranges"], dtype=np.float32)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelProblem(
                 folder / "downscaler.json",

@@ -12,9 +12,12 @@ from vadose.downscale.base import Downscaler, Reach
 from vadose.downscale.conserve import close, with_residual
 from vadose.downscale.noise import Noise
 from vadose.downscale.spread import beside
-from vadose.errors import CubeProblem
+from vadose.errors import CubeProblem, ValueProblem
 from vadose.grids import grid_of, placed
 from vadose.schema import VARIABLES, check_cube, variable
+
+#: Fewest places that tell how far members should differ.
+LEAST = 10
 
 
 class Ensemble(Downscaler, Protocol):
@@ -82,6 +85,52 @@ def sum_up(
         dims = ("member", *product[target].dims)
         product = product.assign({name: (dims, members.astype("f4"), attributes)})
     return check_cube(product, source="product")
+
+
+def find_dispersion(members: npt.NDArray[np.floating], observed: npt.NDArray[np.floating]) -> float:
+    """Give the factor for the departures of members from their mean that makes their spread fit their error.
+
+    A model that has learned from coarse values with errors of their own takes these for a part of what it
+    does not know: its members then differ too much.
+
+    Parameters
+    ----------
+    members
+        Dims ``member, place``, at places that were not learned from, such as training stations.
+    observed
+        Dims ``place``. A place where it or a member is NaN has no part.
+
+    Returns
+    -------
+    float
+        As `vadose.downscale.generative.Generative` takes it.
+
+    Raises
+    ------
+    ValueProblem
+        Fewer than two members, no spread, or fewer than ten places.
+
+    References
+    ----------
+    Fortin et al. (2014), J. Hydrometeorol. 15:1708 (which spread goes with which error).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> round(find_dispersion(2.0 * rng.standard_normal((20, 4000)), rng.standard_normal(4000)), 1)
+    0.5
+    """
+    is_known = np.isfinite(observed) & np.isfinite(members).all(axis=0)
+    drawn, known = members[:, is_known].astype("f8"), observed[is_known].astype("f8")
+    variance = float(drawn.var(axis=0, ddof=1).mean()) if min(drawn.shape) > 1 else 0.0
+    if len(known) < LEAST or variance == 0:
+        raise ValueProblem(
+            "dispersion",
+            found=f"{len(drawn)} members at {len(known)} places, mean variance {variance:g}",
+            expected=f"members that differ, at {LEAST} places or more",
+        )
+    square_error = float(((drawn.mean(axis=0) - known) ** 2).mean())
+    return float(np.sqrt(square_error / (variance * (len(drawn) + 1) / len(drawn))))
 
 
 class ClosedMembers:
