@@ -45,7 +45,7 @@ MEMBERS: dict[str, Corrector] = {
     "regression": Regression(["elevation"], degree=2),
     "kriging": Kriging(),
     "daily_kriging": DailyKriging(),
-    "chain": Chain([Linear(), Regression(["elevation"]), DailyKriging()]),
+    "chain": Chain([Linear(), Regression(["elevation"]), DailyKriging(with_mean=True)]),
     "nothing": Nothing(),
 }
 

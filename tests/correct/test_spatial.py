@@ -168,3 +168,34 @@ def test_daily_kriging_needs_times(network):
     object.__setattr__(pairs, "time", np.full(len(pairs), np.datetime64("NaT", "ns")))
     with pytest.raises(ValueProblem, match=r"found no time, expected times\. Take the kriging"):
         DailyKriging().fit(pairs)
+
+
+def test_daily_kriging_about_a_mean_is_ordinary_kriging(network):
+    def error(pairs):
+        return of_the_day(pairs) + 0.05 * np.sin(pairs.time.astype("M8[D]").astype(int))
+
+    pairs = network(error, stations=15, days=20, noise=0.005)
+    corrector = DailyKriging(with_mean=True).fit(pairs)
+    today = pairs.rows(pairs.time == NOW)
+    points = at([0.5, 2.5, 80.0], [1.0, 3.0, -40.0])
+    lon = np.radians(np.concatenate([today.longitude, points.longitude]))
+    lat = np.radians(np.concatenate([today.latitude, points.latitude]))
+    sphere = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    near = np.exp(-6371.0088 * np.linalg.norm(sphere[:, None] - sphere, axis=-1) / corrector.range_)
+    system = np.ones((16, 16))
+    system[:15, :15] = near[:15, :15] + corrector.nugget_ * np.eye(15)
+    system[15, 15] = 0.0
+    target = np.vstack([near[:15, 15:], np.ones(3)])
+    weights = np.linalg.solve(system, target)[:15]
+    expected = weights.T @ (today.observed - today.predicted)
+    np.testing.assert_allclose(corrector.correct(points) - 0.25, expected, atol=1e-6)
+
+
+def test_what_stations_of_a_day_share_is_corrected_far_away_only_with_a_mean(network):
+    pairs = network(0.05, stations=15, days=20, noise=0.005)
+    with_mean, without = (
+        DailyKriging(with_mean=chosen).fit(pairs).correct(at(80.0, -40.0))[0] - 0.25
+        for chosen in (True, False)
+    )
+    assert with_mean == pytest.approx(-0.05, abs=0.005)
+    assert abs(without) < 0.005

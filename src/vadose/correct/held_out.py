@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -305,7 +306,7 @@ class Best(Corrector):
     def _take(self, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         raise NotImplementedError("the chosen corrector is what is saved")
 
-    def save(self, folder: Any) -> None:
+    def save(self, folder: Path) -> None:
         """Write the corrector that was chosen; `vadose.correct.load_corrector` reads it."""
         self._need_fit()
         self.chosen_.save(folder)
