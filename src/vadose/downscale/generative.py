@@ -7,6 +7,7 @@ no speckle and no seams, and tiles give the same as the whole map.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -82,6 +83,11 @@ class Generative:
     keeps_members
         Whether the fields themselves are a part of the product.
 
+    Attributes
+    ----------
+    direct : vadose.downscale.direct.Direct
+        What learns; its own prediction is the mean of the members, as they are drawn.
+
     Examples
     --------
     >>> class Guess:  # knows nothing but the climate
@@ -149,6 +155,7 @@ class Generative:
             tile=tile,
             progress=progress,
         )
+        self.direct.noise, self.direct.steps = self.noise, steps
 
     def fit(self, coarse: xr.Dataset) -> Self:
         """Fit the model on every coarse cell and step with target and predictors.
@@ -185,12 +192,11 @@ class Generative:
         ModelProblem
             Without a fit.
         """
-        drawn = self.direct
+        drawn = copy.copy(self.direct)  # threads that ask at once keep their members apart
         drawn.noise, drawn.steps = self.noise, self.steps
         product = drawn.predict(fine, coarse)
         low, high = VARIABLES[self.target].valid_range
         members = drawn.members
-        del drawn.members  # not to be held in memory until the next prediction
         if self.dispersion != 1:
             mean = product[self.target].values
             members = mean + np.float32(self.dispersion) * (members - mean)

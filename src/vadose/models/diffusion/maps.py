@@ -10,16 +10,17 @@ import numpy.typing as npt
 
 from vadose.errors import ModelProblem
 from vadose.models.base import Column, Groups, Kind, Table
-from vadose.models.diffusion.model import Diffusion
+from vadose.models.diffusion.conditions import Conditions
+from vadose.models.diffusion.generator import Generator
 from vadose.models.network import Network
-from vadose.models.ranges import COUNT, COUNT_OR_NONE, Range, check_odd
+from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range, check_odd
 
 if TYPE_CHECKING:
     from vadose.models.diffusion.denoiser import Denoiser
     from vadose.models.diffusion.unet import MapNetwork
 
 
-class DiffusionMaps(Diffusion):
+class DiffusionMaps(Generator):
     """Learn to make noise into maps of the target, given maps of the features.
 
     As `vadose.models.diffusion.Diffusion`, but a map is made as a whole by a small U-Net: what neighbours
@@ -64,7 +65,10 @@ class DiffusionMaps(Diffusion):
     name: ClassVar[str] = "diffusion_maps"
     kind: ClassVar[Kind] = "patches"
     ranges: ClassVar[Mapping[str, Range]] = {
-        **Diffusion.ranges,
+        **Generator.ranges,
+        "width": Range(2),
+        "dropout": SHARE,
+        "omission": SHARE,
         "levels": COUNT,
         "tile": COUNT_OR_NONE,
     }
@@ -93,16 +97,12 @@ class DiffusionMaps(Diffusion):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            conditions=conditions,
             bounds=bounds,
             schedule=schedule,
             prediction=prediction,
             sampler=sampler,
             steps=steps,
             draws=draws,
-            width=width,
-            dropout=dropout,
-            omission=omission,
             epochs=epochs,
             batch=batch,
             rate=rate,
@@ -110,18 +110,23 @@ class DiffusionMaps(Diffusion):
             patience=patience,
             seed=seed,
         )
-        self.levels, self.kernel, self.tile, self.finer = levels, kernel, tile, 1
+        self.conditions, self.width, self.levels, self.kernel = conditions, width, levels, kernel
+        self.tile, self.dropout, self.omission, self.finer = tile, dropout, omission, 1
 
     def fit(
         self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
     ) -> Self:
         """Train, see `vadose.models.network.Network.fit`."""
+        self._split(np.shape(X)[-1])
         self.finer = 1
         return super().fit(X, y, weight=weight, groups=groups)
 
     def _check(self) -> None:
         super()._check()
         check_odd(self, "kernel")
+
+    def _split(self, features: int) -> Conditions:
+        return Conditions(self.conditions or {}, features)
 
     def _module(self, features: int, outputs: int) -> Denoiser:
         from vadose.models.diffusion.unet import MapNetwork
