@@ -33,8 +33,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import xarray as xr
 
+from vadose.correct.fields import NOTE, check_complete, check_product, step_of, take_predictors
 from vadose.correct.stations import REPRESENTATIVENESS, Floats, Mask, Pairs, Points
-from vadose.errors import CubeProblem, ModelProblem, NoOverlap, ValueProblem
+from vadose.errors import ModelProblem, ValueProblem
 from vadose.grids import grid_of, lonlat
 from vadose.models.base import read_description, write_description
 from vadose.samples.blocks import near_places
@@ -46,8 +47,6 @@ STATIONS = 3
 DISTANCE = 1.0
 #: File names in the folder of a corrector.
 DESCRIPTION, ARRAYS = "corrector.json", "corrector.safetensors"
-#: Attribute of a corrected variable that says what was done.
-NOTE = "station_correction"
 
 
 class Corrector(ABC):
@@ -191,9 +190,9 @@ class Corrector(ABC):
             A predictor is missing where the product has a value.
         """
         self._need_fit()
-        _check_product(cube, self.target)
+        check_product(cube, self.target)
         field = cube[self.target]
-        known = _predictors(cube if fine is None else fine, cube, self.predictors)
+        known = take_predictors(cube if fine is None else fine, cube, self.predictors)
         longitude, latitude = (one.ravel() for one in lonlat(grid_of(cube)))
         values = field.values
         leading = field.dims[:-2]
@@ -214,9 +213,9 @@ class Corrector(ABC):
                 np.full(int(is_known.sum()), stamp),
                 longitude[is_known],
                 latitude[is_known],
-                {name: _step(one, here).ravel()[is_known] for name, one in known.items()},
+                {name: step_of(one, here).ravel()[is_known] for name, one in known.items()},
             )
-            _check_complete(points, self.predictors, stamp)
+            check_complete(points, self.predictors, stamp)
             part = None if at_place is None else at_place[is_known[is_somewhere]]
             corrected[number, is_known] = self._corrected(points, part, bounds)
         return self._product(cube, corrected.reshape(values.shape).astype("f4"))
@@ -348,71 +347,6 @@ def seen(stations: xr.Dataset, used: xr.Dataset, *, distance: float = DISTANCE) 
     if distance > 0:
         is_near = near_places(place[0], place[1], is_used, distance)[: len(labels[0])]
     return is_named | is_near
-
-
-def _check_product(cube: xr.Dataset, target: str) -> None:
-    check_cube(cube, required=[target], source="product")
-    if NOTE in cube[target].attrs:
-        raise CubeProblem(
-            f"product: {target}",
-            found=f"corrected already ({cube[target].attrs[NOTE]})",
-            expected="the product as it was made",
-            remedy="Join corrections in one vadose.correct.Chain.",
-        )
-    ends = [name for name in (f"{target}_lower", f"{target}_upper") if name in cube]
-    if ends:
-        raise CubeProblem(
-            "product",
-            found=f"{', '.join(ends)}, the interval of the product before correction",
-            expected="a product without intervals",
-            remedy="Drop them, correct, and calibrate anew.",
-        )
-
-
-def _predictors(
-    source: xr.Dataset, cube: xr.Dataset, names: tuple[str, ...]
-) -> dict[str, xr.DataArray]:
-    """Give the predictors at the times of the product."""
-    if not names:
-        return {}
-    check_cube(source, required=names, source="predictors of the correction")
-    if grid_of(source) != grid_of(cube):
-        raise CubeProblem(
-            "predictors of the correction",
-            found=f"grid {grid_of(source).shape}",
-            expected="the grid of the product",
-            remedy="Bring them onto it with vadose.cubes.regrid.",
-        )
-    found = source[list(names)]
-    if "time" in found.dims:
-        if "time" not in cube.dims:
-            raise CubeProblem("product", found="no time", expected="the times of the predictors")
-        missing = cube["time"].values[~np.isin(cube["time"].values, found["time"].values)]
-        if missing.size:
-            raise NoOverlap(
-                "predictors of the correction: time",
-                found=f"no step at {missing[0]} ({missing.size} missing)",
-                expected="the time steps of the product",
-            )
-        found = found.sel(time=cube["time"].values)
-    return {name: found[name] for name in names}
-
-
-def _step(array: xr.DataArray, here: Mapping[Any, int]) -> Floats:
-    chosen = {dim: place for dim, place in here.items() if dim in array.dims}
-    return np.asarray(array.isel(chosen).values, "f8")
-
-
-def _check_complete(points: Points, names: tuple[str, ...], stamp: np.datetime64) -> None:
-    for name in names:
-        lost = int(np.isnan(points.predictors[name]).sum())
-        if lost:
-            raise ValueProblem(
-                f"predictor {name}",
-                found=f"{lost} gaps at {stamp} where the product has a value",
-                expected="a value wherever there is one to correct",
-                remedy="Fill it first, or correct without it.",
-            )
 
 
 def _rows(points: Points, is_kept: Mask) -> Points:
