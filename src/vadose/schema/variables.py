@@ -198,6 +198,18 @@ def _table() -> dict[str, Variable]:
         Variable(
             "latitude", "latitude of the cell centre", "degrees_north", (-90.0, 90.0), "latitude"
         ),
+        Variable("day_of_year", "day of the year, from 1", "1", (1.0, 366.0)),
+        Variable("year", "calendar year", "1", (1.0, 9999.0)),
+        *(
+            Variable(f"station_{name}", f"{words} of the day's stations", "m3 m-3", (0.0, 1.0))
+            for name, words in (
+                ("mean", "mean"),
+                ("sd", "standard deviation"),
+                ("lower_quartile", "lower quartile"),
+                ("upper_quartile", "upper quartile"),
+            )
+        ),
+        mask("station_missing", "no station statistics that day"),
         Variable(
             "land_cover",
             "IGBP land cover class",
