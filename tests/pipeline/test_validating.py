@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,10 @@ from vadose.errors import (
     UnknownName,
     ValueProblem,
 )
+from vadose.pipeline.asking import USED, Asked
 from vadose.pipeline.calibrating import calibrated
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.places import open_places
-from vadose.pipeline.station_scores import USED, Asked
 from vadose.store import open_cube, sha256
 from vadose.synthetic import world, write_stations
 
@@ -268,8 +269,89 @@ def test_gaps_are_laid_and_scored_beside_what_costs_nothing(run, stations):
     assert products == {"forest_closed", "persistence", "linear"}
     table = pd.read_csv(run / "validation/gaps.csv")
     assert set(table["by"]) == {"length", "age"}
-    for days, part in table[table["days"] == "all"].groupby(["gap_days", "by"]):
+    for days, part in table[table["days"] == "all"].groupby(["gap_steps", "by"]):
         assert part["n"].nunique() == 1, days
+
+
+def test_a_corrected_product_is_refused_at_the_stations_it_has_seen(run, earth, stations, tmp_path):
+    clone = tmp_path / "run"
+    shutil.copytree(run, clone)
+    shutil.copy(stations, clone / "stations.nc")
+    recipe = yaml.safe_load((clone / "recipe.yaml").read_text())
+    recipe["correct"] = {"how": "additive", "apply": "always"}
+    (clone / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    pipeline.correct(clone)
+    products = {"corrected": clone / "product_corrected.zarr"}
+    with pytest.raises(ValueProblem, match=r"12 of 12 that took part: .*correction of corrected"):
+        pipeline.judge(clone, asked=Asked(products=products))
+    renamed = earth.stations.assign_coords(
+        station=[f"other {name}" for name in earth.stations["station"].values]
+    )
+    renamed.to_netcdf(tmp_path / "renamed.nc", engine="h5netcdf")
+    with pytest.raises(ValueProblem, match="took part"):
+        pipeline.judge(clone, asked=Asked(stations=tmp_path / "renamed.nc", products=products))
+    assert pipeline.judge(clone, asked=Asked(minimum_pairs=10))["stations"] == 12
+
+
+def test_one_set_of_stations_stands_behind_every_table(run, earth, tmp_path):
+    short = earth.stations.copy(deep=True)
+    short["soil_moisture"][:4, 5:] = np.nan
+    rng = np.random.default_rng(0)
+    short["soil_moisture"][4] = rng.uniform(0.1, 0.4, 30)  # says nothing of the soil
+    short.to_netcdf(tmp_path / "short.nc", engine="h5netcdf")
+    asked = Asked(stations=tmp_path / "short.nc", minimum_pairs=10, after_ma=True)
+    found = pipeline.judge(run, asked=asked)
+    table = pd.read_csv(run / "validation/stations.csv")
+    own = table[(table["product"] == "forest") & table["is_used"]]
+    assert found["stations"] == len(own) <= 7
+    assert found["gains"]["nearest"]["stations"] == len(own)
+    strata = pd.read_csv(run / "validation/strata.csv")
+    year = strata[(strata["label"] == "year") & (strata["product"] == "forest")]
+    assert year[year["view"] == "pooled"]["n"].item() == own["n"].sum() == found["pairs"]
+    assert pd.read_csv(run / "validation/daily.csv")["n"].max() <= len(own)
+    with pytest.raises(NoOverlap, match="none that may be scored"):
+        pipeline.judge(run, asked=Asked(stations=tmp_path / "short.nc", minimum_pairs=1000))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda s: s.assign(soil_moisture=s["soil_moisture"] * 100),
+            "values from .* expected units",
+        ),
+        (lambda s: s.isel(station=slice(0, 0)), "expected some stations"),
+        (lambda s: s.isel(station=[0, 0, 1]), "S01 twice"),
+        (lambda s: s.assign_coords(lat=s["lat"] * np.nan), "a station without lat"),
+    ],
+)
+def test_series_that_cannot_be_are_refused(earth, tmp_path, change, words):
+    change(earth.stations).to_netcdf(tmp_path / "odd.nc", engine="h5netcdf")
+    with pytest.raises(CubeProblem, match=words):
+        open_places(tmp_path / "odd.nc")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"footprint": 5.0}, "--footprint: found --match cell"),
+        ({"footprint": 1e6, "space": "footprint"}, "--footprint: found 1e"),
+        ({"space": "footprint"}, "found no size"),
+        ({"layer": (0.0, 0.1)}, "--layer: found stations whose layer is settled"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(run, stations, asked, words):
+    with pytest.raises(ValueProblem, match=words):
+        pipeline.judge(run, asked=Asked(stations=stations, **asked))
+    with pytest.raises(ValueProblem, match="options of matching: found a run without stations"):
+        pipeline.judge(run, asked=Asked(**asked))
+
+
+def test_applicability_of_a_blend_is_refused(two_layers):
+    methods = {**METHODS, "both": {"title": "b", "kind": "blend", "of": ["smooth", "forest"]}}
+    text = two_layers(methods, applicability=True).read_text(encoding="utf-8")
+    with pytest.raises(RecipeProblem, match="'both' is a blend, expected a method with one model"):
+        parse_recipe(text)
 
 
 def test_the_command_line_tells_it(run, stations, capsys, monkeypatch):

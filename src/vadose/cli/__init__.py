@@ -164,8 +164,10 @@ def validate(
     product: Annotated[
         list[str] | None, typer.Option(help="A further product: NAME=PATH of a cube.")
     ] = None,
-    minimum: Annotated[int, typer.Option(min=3, help="Fewest pairs of a station.")] = 50,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    minimum: Annotated[
+        int | None, typer.Option(min=3, help="Fewest pairs of a station; 50, or 10 if none has.")
+    ] = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
     after_ma: Annotated[
         bool, typer.Option("--after-ma", help="Drop stations whose R has p >= .05, as Ma et al.")
     ] = False,
@@ -181,7 +183,7 @@ def validate(
 ) -> None:
     """Score every method beside the coarse input, against the truth, or at stations."""
     from vadose import pipeline
-    from vadose.pipeline.station_scores import Asked
+    from vadose.pipeline.asking import Asked
 
     asked = Asked(
         stations=stations,

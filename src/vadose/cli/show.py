@@ -99,12 +99,16 @@ def show_judgement(run: Path) -> None:
             typer.echo(f"{found['titles'].get(name, name)}: {words}.")
     for row in found.get("gaps", []):
         typer.echo(
-            f"gaps over {row['gap_days']} days, {found['titles'].get(row['product'], row['product'])}: RMSE "
+            f"gaps over {row['gap_steps']} steps, {found['titles'].get(row['product'], row['product'])}: RMSE "
             f"{_number(row['rmse'], '.4f')}, R {_number(row['r'], '.3f')}, {row['n']:.0f} values"
             + (" (few)" if row["is_small"] else "")
         )
     if "hat" in found:
+        if found["hat"]["too_few_share"] == 1:
+            typer.echo("three-cornered hat: fewer than 50 steps everywhere, so nothing is told")
         for name, row in found["hat"]["methods"].items():
+            if row["error_sd"] is None:
+                continue
             typer.echo(
                 f"three-cornered hat, {found['titles'][name]}: error {_number(row['error_sd'], '.4f')} "
                 f"m³ m⁻³, {_number(row['relative_uncertainty'], '.0%')} of the mean"
@@ -162,16 +166,25 @@ def _stations(found: dict[str, Any]) -> None:
         for name, row in products.items():
             forms = {"r": ".3f", "bias": "+.4f", "ubrmse": ".4f"}
             numbers = [_number(row[key]["median"], form) for key, form in forms.items()]
+            if row["r"].get("undefined"):
+                numbers[0] += "*"
             if is_raw:
                 numbers.append(_gain(found["gains"]["nearest"]["products"][name]["delta_ubrmse"]))
             style = "bold" if name == found["publish"] else ""
             table.add_row(found["titles"][name], *numbers, style=style)
         Console().print(table)
+    undefined = {
+        found["titles"][name]: row["r"]["undefined"]
+        for name, row in found["views"]["values"].items()
+        if row["r"].get("undefined")
+    }
+    for title, count in undefined.items():
+        typer.echo(f"* {title}: R is not defined at {count} stations, where it does not vary.")
     typer.echo(found["verdict"])
     lost = {reason: n for reason, n in found["lost"][found["publish"]].items() if n}
     typer.echo(
         f"{found['pairs']} pairs at {found['stations']} stations; "
-        f"{len(found['stations_with_too_few_pairs'])} stations with too few pairs; stamps lost: "
+        f"{len(found['stations_not_used'])} others have pairs and are not used; stamps lost: "
         + (", ".join(f"{reason} {n}" for reason, n in lost.items()) or "none")
     )
     for note in found["notes"]:
@@ -184,7 +197,7 @@ def _of_maps(maps: dict[str, Any], *, is_tiled: bool) -> str:
         "effective_wavelength_km": "resolves waves of {:.0f} km",
         "within_cell_median_r": "R within coarse cells {:.2f}",
         "coarse_cell_edge_jump_ratio": "steps across coarse cells {:.2f} times those inside",
-        "tile_edge_jump_ratio": "across tiles {:.2f}",
+        "tile_edge_jump_ratio": "across tiles {:.2f} times that",
         "closure_max": "closed to {:.0e}",
         "rain_lag_days": "answers rain after {:.0f} days",
     }

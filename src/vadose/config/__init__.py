@@ -28,6 +28,10 @@ from vadose.schema import VARIABLES, variable
 DEMO_RECIPE = Path(__file__).parents[1] / "sample.yaml"
 
 
+#: Kinds with one model whose features can be compared with what it learned from.
+LEARNING = ("direct", "multiscale", "residual")
+
+
 class Method(Part):
     """Describe one way of downscaling, to be scored beside the others.
 
@@ -36,8 +40,8 @@ class Method(Part):
     title
         Words for tables and figures.
     kind
-        ``nearest``, ``smooth``, ``climatology``: baselines; ``direct``, ``multiscale``, ``residual``: a
-        model; ``close``: closure around the method named in `of`; ``blend``: the mean of those in `of`.
+        ``nearest``, ``smooth``, ``climatology``: baselines; ``direct``, ``multiscale``, ``residual``,
+        ``generative`` (many fields that may be): a model; ``close``: closure around the method named in `of`; ``blend``: the mean of those in `of`.
     model, parameters
         A name in ``vadose.models.MODELS`` and its keywords; the ``members`` of an ensemble are names, or
         names with keywords of their own.
@@ -58,11 +62,22 @@ class Method(Part):
         Of multi-scale learning: sides of the cells in m, and cells taken of each coarse cell and step.
     search
         How the model's parameters are searched for; they are as given otherwise.
+    members, noise, steps
+        Of generative downscaling: fields to draw, how their noise hangs together, and calls of the network
+        for each.
     """
 
     title: str
     kind: Literal[
-        "nearest", "smooth", "climatology", "direct", "multiscale", "residual", "close", "blend"
+        "nearest",
+        "smooth",
+        "climatology",
+        "direct",
+        "multiscale",
+        "residual",
+        "generative",
+        "close",
+        "blend",
     ]
     model: str | None = None
     parameters: dict[str, Any] = Field(default={})
@@ -76,6 +91,9 @@ class Method(Part):
     scales: list[float] = Field(default=[1000.0, 100.0, 50.0], min_length=1)
     samples: int = Field(default=4, ge=1)
     search: Search | None = None
+    members: int = Field(default=10, ge=2)
+    noise: Literal["shared", "smooth", "independent"] = "shared"
+    steps: int = Field(default=20, ge=1, le=1000)
 
     @property
     def is_baseline(self) -> bool:
@@ -101,7 +119,9 @@ class Method(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        learns = self.kind in ("direct", "multiscale", "residual")
+        learns = self.kind in ("direct", "multiscale", "residual", "generative")
+        if self.kind == "generative" and self.model != "diffusion":
+            raise ValueError(f"kind 'generative' has model {self.model!r}, expected 'diffusion'")
         if learns != (self.model is not None):
             raise ValueError(f"kind {self.kind!r} {'needs' if learns else 'takes no'} model")
         wanted = {"close": 1}.get(self.kind, len(self.of) if self.kind == "blend" else 0)
@@ -207,6 +227,14 @@ class Recipe(Part):
                 if part not in earlier:
                     raise ValueError(str(UnknownName(f"method (in {name}: of)", part, earlier)))
             earlier.append(name)
+        last = self.methods.get(self.publish)
+        while last is not None and last.kind == "close":
+            last = self.methods.get(last.of[0])
+        if self.applicability and last is not None and last.kind not in LEARNING:
+            raise ValueError(
+                f"applicability is asked for, and {self.publish!r} is a {last.kind}, expected a method "
+                "with one model, or its closure"
+            )
         if self.publish not in self.methods:
             raise ValueError(str(UnknownName("method (in publish)", self.publish, self.methods)))
         return self

@@ -8,16 +8,25 @@ import numpy as np
 
 from vadose.downscale.base import Progress
 from vadose.downscale.direct import Direct
+from vadose.downscale.generative import Generative
 from vadose.downscale.multiscale import MultiScale, ScaleClosure
 from vadose.downscale.residual import Residual
 from vadose.errors import ModelProblem
 from vadose.models import load_model
 from vadose.models.base import read_description, read_name
 
-__all__ = ["Direct", "Learner", "MultiScale", "Progress", "Residual", "load_downscaler"]
+__all__ = [
+    "Direct",
+    "Generative",
+    "Learner",
+    "MultiScale",
+    "Progress",
+    "Residual",
+    "load_downscaler",
+]
 
 #: What has a model, and can be saved and loaded.
-Learner = Direct | Residual
+Learner = Direct | Residual | Generative
 
 
 def load_downscaler(folder: Path) -> Learner:
@@ -33,14 +42,18 @@ def load_downscaler(folder: Path) -> Learner:
     ModelProblem
         Missing, foreign or damaged files, another format version, features that do not agree.
     """
-    kinds: dict[str, type[Learner]] = {
+    kinds: dict[str, type[Direct | Residual]] = {
         "direct": Direct,
         "multiscale": MultiScale,
         "residual": Residual,
     }
     kind = read_name(folder, file="downscaler.json")
+    if kind == "generative":
+        return Generative.load(folder)
     if kind not in kinds:
-        raise ModelProblem(folder, found=f"kind {kind!r}", expected=", ".join(kinds))
+        raise ModelProblem(
+            folder, found=f"kind {kind!r}", expected=", ".join([*kinds, "generative"])
+        )
     description = read_description(folder, kind, file="downscaler.json")
     if "ranges" not in description:
         raise ModelProblem(

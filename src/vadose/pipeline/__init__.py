@@ -17,8 +17,8 @@ from vadose.errors import RunProblem
 from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
 
 if TYPE_CHECKING:
+    from vadose.pipeline.asking import Asked
     from vadose.pipeline.downscaling import How, Planned
-    from vadose.pipeline.station_scores import Asked
 
 #: Told steps done and steps in all, and perhaps a word on how it goes, such as a loss.
 Step = Callable[..., None]
@@ -350,7 +350,7 @@ def judge(
     VadoseError
         With the text to show.
     """
-    from vadose.pipeline.station_scores import Asked
+    from vadose.pipeline.asking import Asked
     from vadose.pipeline.validating import judge as judge_all
 
     folder = RunFolder(Path(path))

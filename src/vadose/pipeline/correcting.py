@@ -36,6 +36,7 @@ from vadose.correct import (
 )
 from vadose.correct.stations import REPRESENTATIVENESS
 from vadose.errors import RunProblem, UnknownName
+from vadose.pipeline.asking import CORRECTED_WITH
 from vadose.pipeline.folder import RunFolder
 from vadose.store import (
     create_store,
@@ -180,11 +181,18 @@ def _apply(folder: RunFolder, recipe: Recipe, corrector: Corrector) -> None:
             )
         )
     ]
+    used = json.dumps(
+        {
+            "station": [str(name) for name in corrector.used_["station"].values],
+            **{name: corrector.used_[name].values.tolist() for name in ("network", "lat", "lon")},
+        }
+    )
     with replaced(folder / CORRECTED, overwrite=True) as partial:
         for number, window in enumerate(windows):
             part = read_window(product, window)
             part[recipe.target].attrs.pop("ancillary_variables", None)
             corrected = corrector.apply(part, read_window(fine, window))
+            corrected[recipe.target].attrs[CORRECTED_WITH] = used
             if number == 0:
                 create_store(
                     str(partial),

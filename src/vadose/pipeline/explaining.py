@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import vadose
-from vadose.downscale.downscaler import Residual, load_downscaler
+from vadose.downscale.downscaler import Generative, Residual, load_downscaler
 from vadose.errors import MissingExtra, ModelProblem, RecipeProblem, UnknownName, ValueProblem
 from vadose.models.base import Model
 from vadose.models.trees import TreeModel
@@ -143,7 +143,8 @@ class Explaining:
     def __init__(self, folder: RunFolder, name: str, samples: int, seed: int) -> None:
         self.folder, self.name, self.samples, self.seed = folder, name, samples, seed
         self.recipe = folder.recipe
-        self.downscaler = load_downscaler(folder / f"models/{name}")
+        loaded = load_downscaler(folder / f"models/{name}")
+        self.downscaler = loaded.direct if isinstance(loaded, Generative) else loaded
         self.model = self.downscaler.model
         self.names = list(self.downscaler.feature_names_)
         self.content: dict[str, Any] = {

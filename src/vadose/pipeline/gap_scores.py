@@ -9,20 +9,21 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from vadose.config import Recipe
 from vadose.cubes.regrid import area_mean
 from vadose.downscale.base import Downscaler
 from vadose.downscale.conserve import Blend, Closed
+from vadose.downscale.downscaler import load_downscaler
 from vadose.errors import ValueProblem
 from vadose.grids import grid_of
+from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.methods import learner, without_learning
 from vadose.store import open_cube
 from vadose.synthetic.views import swaths
 from vadose.validate.gaps import lay_gaps, score_filled
 
-#: Days over which the same gap is laid.
-DAYS = (1, 3, 6)
+#: Steps over which the same gap is laid.
+STEPS = (1, 3, 6)
 #: Values of the fine predictors that are held in memory, at most.
 LARGEST = 300_000_000
 
@@ -40,7 +41,7 @@ def score_gaps(folder: RunFolder, share: float) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Scores of the product beside persistence and a line in time, by ``gap_days`` (days over which a gap
+        Scores of the product beside persistence and a line in time, by ``gap_steps`` (steps over which a gap
         was laid) and ``by`` (length or age) and its class ``days``.
 
     Raises
@@ -50,11 +51,11 @@ def score_gaps(folder: RunFolder, share: float) -> pd.DataFrame:
     """
     recipe = folder.recipe
     coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
-    if coarse.sizes.get("time", 1) < 2 * max(DAYS):
+    if coarse.sizes.get("time", 1) < 2 * max(STEPS):
         raise ValueProblem(
             "--gaps",
             found=f"{coarse.sizes.get('time', 1)} steps",
-            expected=f"{2 * max(DAYS)} or more, for gaps in time",
+            expected=f"{2 * max(STEPS)} or more, for gaps in time",
         )
     values = sum(array.size for array in fine.data_vars.values())
     if values > LARGEST:
@@ -68,15 +69,15 @@ def score_gaps(folder: RunFolder, share: float) -> pd.DataFrame:
     truth = coarse[recipe.target]
     donors = _donors(truth.notnull().values, recipe.seed)
     tables = []
-    for days in DAYS:
-        hidden = lay_gaps(truth, rng=recipe.seed, share=share, days=days, donors=donors)
+    for steps in STEPS:
+        hidden = lay_gaps(truth, rng=recipe.seed, share=share, days=steps, donors=donors)
         known = coarse.assign({recipe.target: truth.where(~hidden)})
-        product = anew(recipe, recipe.publish, fine).fit(known).predict(fine, known)
+        product = anew(folder, recipe.publish, fine).fit(known).predict(fine, known)
         filled = area_mean(product[recipe.target], grid_of(truth), min_valid=0.0)
         for by in ("length", "age"):
             scored = score_filled({recipe.publish: filled}, truth, hidden, by=by)
             frame = scored.drop_dims("reason").to_dataframe().reset_index()
-            tables.append(frame.assign(by=by, gap_days=days))
+            tables.append(frame.assign(by=by, gap_steps=steps))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -96,19 +97,24 @@ def _donors(seen: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.bool_]:
 
 
 def overall(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give the scores over all hidden values, by days of the gap and what filled it."""
+    """Give the scores over all hidden values, by steps of the gap and what filled it."""
     whole = table[(table["by"] == "length") & (table["days"] == "all")]
-    columns = ["gap_days", "product", "n", "n_dates", "rmse", "r", "is_small"]
+    columns = ["gap_steps", "product", "n", "n_dates", "rmse", "r", "is_small"]
     plain = whole[columns].astype(object).where(whole[columns].notna(), None)
     return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
 
 
-def anew(recipe: Recipe, name: str, fine: xr.Dataset) -> Downscaler:
-    """Make a method with all that it wraps, not fitted yet."""
+def anew(folder: RunFolder, name: str, fine: xr.Dataset) -> Downscaler:
+    """Make a method with all that it wraps, not fitted yet, with the parameters that a search has found."""
+    recipe = folder.recipe
     method = recipe.methods[name]
     if method.model is not None:
-        return learner(recipe, name, _quiet, fine=fine)
-    parts = [anew(recipe, part, fine) for part in method.of]
+        found = None
+        if method.search is not None:
+            fitted = load_downscaler(folder / f"models/{name}").model
+            found = {key: one for key, one in parameters_of(fitted).items() if key != "seed"}
+        return learner(recipe, name, _quiet, fine=fine, parameters=found)
+    parts = [anew(folder, part, fine) for part in method.of]
     if method.kind == "close":
         return Closed(parts[0])
     if method.kind == "blend":

@@ -1,6 +1,6 @@
 """What maps tell without stations: closure, seams, effective resolution, pattern within cells, rain, hats.
 
-A map is looked at on some dates, evenly chosen, one product at a time, so that a year of a continent fits.
+A map is looked at on some dates, evenly chosen, as many as fit in memory for all products together.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from vadose.config import Recipe
 from vadose.errors import UnknownName, ValueProblem
 from vadose.grids import grid_of, nesting
 from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.parts import learned_parts
 from vadose.store import open_cube
 from vadose.uncertainty.three_cornered_hat import three_cornered_hat
 from vadose.validate.resolution import effective_resolution
@@ -32,6 +33,8 @@ from vadose.validate.spectrum import spectra
 
 #: Dates that are looked at, evenly chosen.
 DATES = 24
+#: Cells of one product that are held at once, on all dates together; a single date always is.
+CELLS = 60_000_000
 #: Cells and steps of one product that the answer to rain is asked of, at most.
 RAIN = 20_000_000
 #: Sides of a box for spectra, the largest that fits is taken.
@@ -64,10 +67,7 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
         parts: dict[str, xr.DataArray] = {}
         closed = closure_by_date(field, coarse)
         parts |= {"closure_max": closed["max"], "closure_rmse": closed["rmse"]}
-        for kind, cells in seams.items():
-            lines = lines_between({str(dim): size for dim, size in field.sizes.items()}, cells)
-            if any(lines.values()):
-                parts[f"{kind}_edge_jump_ratio"] = edge_jumps_by_date(field, lines)
+        parts |= _seams(field, seams)
         if TRUTH in fields and name != TRUTH:
             within = score_within_cells(field, fields[TRUTH], grid_of(coarse))
             parts |= {f"within_cell_{key}": within[key] for key in ("median_r", "spread_ratio")}
@@ -90,6 +90,20 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     return summary, table
 
 
+def _seams(field: xr.DataArray, seams: Mapping[str, Mapping[str, int]]) -> dict[str, xr.DataArray]:
+    """Compare steps across coarse cells with those inside; across tiles, with those across coarse cells."""
+    found = {}
+    for kind, cells in seams.items():
+        lines = lines_between({str(dim): size for dim, size in field.sizes.items()}, cells)
+        if any(lines.values()):
+            found[f"{kind}_edge_jump_ratio"] = edge_jumps_by_date(field, lines)
+    inside, across = "coarse_cell_edge_jump_ratio", "tile_edge_jump_ratio"
+    if across in found:  # the edges of tiles are edges of coarse cells too
+        ratio = found[across] / found[inside]
+        found[across] = ratio.where(np.isfinite(ratio))
+    return found
+
+
 def _chosen_fields(folder: RunFolder, recipe: Recipe) -> dict[str, xr.DataArray]:
     names = dict.fromkeys((*BASELINES, recipe.publish))
     fields = {
@@ -108,7 +122,8 @@ def _on_dates(field: xr.DataArray) -> xr.DataArray:
     if "time" not in field.dims:
         return field.expand_dims("time")
     steps = field.sizes["time"]
-    return field.isel(time=np.unique(np.linspace(0, steps - 1, min(steps, DATES)).astype("i8")))
+    dates = max(1, min(steps, DATES, CELLS * steps // field.size))
+    return field.isel(time=np.unique(np.linspace(0, steps - 1, dates).astype("i8")))
 
 
 def _resolutions(fields: Mapping[str, xr.DataArray]) -> dict[str, dict[str, Any]]:
@@ -188,7 +203,13 @@ def compare_methods(folder: RunFolder, names: Sequence[str], out: Path) -> dict[
         name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target].chunk(time=-1)
         for name in names
     }
-    inputs = {name: [*recipe.predictors, f"coarse {recipe.target}"] for name in names}
+    inputs = {
+        name: [
+            *(recipe.predictors if learned_parts(recipe, name) else ()),
+            f"coarse {recipe.target}",
+        ]
+        for name in names
+    }
     told = three_cornered_hat(fields, inputs=inputs)
     path = out / "three_cornered_hat.zarr"
     told.to_zarr(path, zarr_format=3, consolidated=False)

@@ -17,11 +17,13 @@ from vadose.downscale.base import Downscaler, Progress, Reach
 from vadose.downscale.baselines import ClimatologicalPattern, Interpolation
 from vadose.downscale.conserve import Blend, Closed, with_residual
 from vadose.downscale.downscaler import Direct, Learner, Residual
+from vadose.downscale.generative import Generative
 from vadose.downscale.intervals import Intervals
 from vadose.downscale.multiscale import MultiScale
 from vadose.downscale.spread import beside
 from vadose.grids import grid_of, placed
 from vadose.models import new_model
+from vadose.models.diffusion.conditions import find_conditions
 from vadose.store import open_windows, read_window
 
 
@@ -175,8 +177,24 @@ def learner(
         Of the model, in place of the recipe's.
     """
     method = recipe.methods[name]
-    settings = method.parameters if parameters is None else parameters
+    settings = dict(method.parameters if parameters is None else parameters)
+    if method.model == "diffusion" and "conditions" not in settings:
+        position = ("longitude", "latitude") if method.with_position else ()
+        settings["conditions"] = find_conditions([*recipe.predictors, *position])
     model = new_model(str(method.model), seed=recipe.seed, **settings)
+    if method.kind == "generative":
+        return Generative(
+            model,
+            recipe.predictors,
+            target=recipe.target,
+            members=method.members,
+            noise=method.noise,
+            steps=method.steps,
+            seed=recipe.seed,
+            with_position=method.with_position,
+            tile=method.tile,
+            progress=progress,
+        )
     if method.kind == "direct":
         return Direct(
             model,

@@ -35,11 +35,12 @@ def learned_parts(recipe: Recipe, name: str) -> list[str]:
 
 def importances_of(folder: RunFolder) -> str:
     """Average the importances of the published method's models, summed over each predictor's aspects."""
-    from vadose.downscale.downscaler import load_downscaler
+    from vadose.downscale.downscaler import Generative, load_downscaler
 
     total: dict[str, float] = {}
     for name in learned_parts(folder.recipe, folder.recipe.publish):
-        fitted = load_downscaler(folder / f"models/{name}")
+        loaded = load_downscaler(folder / f"models/{name}")
+        fitted = loaded.direct if isinstance(loaded, Generative) else loaded
         for feature, value in zip(
             fitted.feature_names_, getattr(fitted.model, "importances_", ()), strict=False
         ):

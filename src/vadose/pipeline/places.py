@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from vadose.config import read_stations
 from vadose.config.build import Stations
 from vadose.errors import CubeProblem, FileProblem
 from vadose.grids import Region
+from vadose.schema import variable
 from vadose.store.encoding import reading
 
 #: The layer of stations that are given without one, m: what an L-band radiometer sees.
 LAYER = (0.0, 0.05)
 #: Endings of the three kinds of files.
+UNITS = ("m3 m-3", "m3/m3", "m^3 m^-3", "1")
 DESCRIPTIONS, SERIES = (".yaml", ".yml"), (".nc", ".nc4")
 
 
@@ -86,4 +89,31 @@ def _read_series(path: Path) -> xr.Dataset:
             found=f"variables {sorted(map(str, stations.data_vars))}, dims {dict(stations.sizes)}",
             expected="soil_moisture with dims station, time",
         )
+    _check_series(path, stations)
     return stations
+
+
+def _check_series(path: Path, stations: xr.Dataset) -> None:
+    """Refuse what cannot be the soil moisture of stations."""
+    values = stations["soil_moisture"].values.astype("f8")
+    units = str(stations["soil_moisture"].attrs.get("units", "none"))
+    if not values.size:
+        raise CubeProblem(str(path), found=f"dims {dict(stations.sizes)}", expected="some stations")
+    low, high = variable("soil_moisture").valid_range
+    known = values[~np.isnan(values)]
+    if units not in UNITS or (known.size and not ((known >= low) & (known <= high)).all()):
+        raise CubeProblem(
+            f"{path}: soil_moisture",
+            found=f"units {units!r}, values from {known.min(initial=np.inf):g} to {known.max(initial=-np.inf):g}",
+            expected=f"units m3 m-3, values from {low:g} to {high:g}, NaN in gaps",
+        )
+    names = [str(name) for name in np.atleast_1d(stations["station"].values)]
+    if "network" in stations.coords:
+        networks = np.atleast_1d(stations["network"].values)
+        names = [f"{network}/{name}" for network, name in zip(networks, names, strict=True)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CubeProblem(str(path), found=f"station {twice} twice", expected="each station once")
+    for name in ("lat", "lon"):
+        if name not in stations.coords or not np.isfinite(stations[name].values).all():
+            raise CubeProblem(str(path), found=f"a station without {name}", expected="degrees")

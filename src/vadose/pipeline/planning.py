@@ -25,6 +25,8 @@ PROBE = 60_000
 BESIDE = 90
 #: Bytes for each predictor: the table, its keys, and the packets of the trees.
 PER_PREDICTOR = {"rows": 10, "sequences": 16, "patches": 16}
+#: Bytes for each member of an ensemble: its noise, its value, and copies.
+PER_MEMBER = 40
 #: Bytes for each predictor in a map that is predicted as a whole, step by step.
 PER_PREDICTOR_OF_MAP = 90
 #: Bytes for each cell in the layers of a network over maps.
@@ -216,6 +218,8 @@ def _need(ready: Opened, tiling: Tiling) -> float:
     steps = tiling.shape.get("time", 1)
     pixels = steps * float(np.prod(sides))
     need = pixels * (_read(ready) + BESIDE)
+    if hasattr(downscaler, "noise"):
+        need += pixels * PER_MEMBER * downscaler.noise.members
     if reach.coarse is None:
         return need + whole_map * (PER_PREDICTOR_OF_MAP * predictors + LAYERS)
     if kind == "patches":

@@ -293,7 +293,16 @@ def open_stations(
         settings = dict(stations.table)
         if settings.get("coordinates"):
             settings["coordinates"] = origin / settings["coordinates"]
-        sensors = read_table(paths, StationTable(**settings), region, period)
+        try:
+            table = StationTable(**settings)
+        except TypeError as error:
+            raise RecipeProblem(
+                "stations: table",
+                found=str(error).replace("StationTable.__init__() ", ""),
+                expected="depth_from and depth_to, and what the columns mean",
+                remedy="See vadose.products.stations_table.StationTable.",
+            ) from error
+        sensors = read_table(paths, table, region, period)
     if stations.minimum_hours is not None:
         sensors = station_days(sensors, minimum_hours=stations.minimum_hours)
     return select_layer(

@@ -31,7 +31,9 @@ def score_labels(folder: RunFolder, pairs: xr.Dataset) -> pd.DataFrame:
         frame = scored.drop_vars("without_stratum").to_dataframe().reset_index()
         frame.insert(0, "label", str(label.name))
         frame["stratum"] = frame["stratum"].astype(str)
-        tables.append(frame)
+        some = frame[frame["view"] == "pooled"].groupby("stratum")["n"].transform("max") > 0
+        kept = set(frame.loc[some[some].index, "stratum"])
+        tables.append(frame[frame["stratum"].isin(kept)])
     return pd.concat(tables, ignore_index=True)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,22 +10,19 @@ import pandas as pd
 import xarray as xr
 
 from vadose.config import Recipe
-from vadose.errors import NoOverlap, UnknownName, ValueProblem
+from vadose.errors import NoOverlap
 from vadose.grids import grid_of
+from vadose.pipeline.asking import Asked, fields_of, guard, stations_of
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.places import open_places
+from vadose.pipeline.places import SERIES
 from vadose.pipeline.station_labels import score_labels
-from vadose.store import open_cube, open_netcdf
 from vadose.validate.anomalies import take_climatology_anomalies, take_moving_anomalies
 from vadose.validate.daily import distribution, score_by_day
 from vadose.validate.gain_intervals import add_gain_intervals
-from vadose.validate.leakage import check_independent
 from vadose.validate.lineage import LINEAGE_OF, warn_of_shared_inputs
-from vadose.validate.match import grid_box
 from vadose.validate.paired import gains_over, gains_over_stations
 from vadose.validate.pairs import match
 from vadose.validate.scores import MINIMUM_PAIRS, score_pairs
-from vadose.validate.spaces import ContainingCell, Footprint, NearestCentre, Space
 from vadose.validate.station_intervals import add_intervals
 from vadose.validate.times import Days, Interval, Window
 
@@ -45,74 +39,10 @@ ENOUGH_NETWORKS = 5
 GAINED = 300
 #: Days from which on anomalies from a moving mean are scored too.
 DAYS_FOR_ANOMALIES = 60
-#: Where the run says which stations took part in making it, by role.
-USED = "used_stations.json"
 REPRESENTATIVENESS = (
     "A station stands for a few metres: at 1 km that alone adds some 0.02 m³ m⁻³ to the RMSE of a perfect "
     "product (Balenzano et al. 2021)."
 )
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Say what a run is to be judged by, and how.
-
-    Attributes
-    ----------
-    stations
-        Path as of `vadose.pipeline.places.open_places`; the run's own stations unless given.
-    layer
-        Top and bottom in m, see there.
-    space
-        ``cell`` that contains the station, ``nearest`` centre, or ``footprint``.
-    footprint
-        Radius of the disc in km, where that is asked for.
-    hours
-        Readings within so many hours of a stamp; those of its days unless given.
-    products
-        Further products by name: cubes (Zarr or netCDF) with the run's target.
-    minimum_pairs
-        Fewest pairs of a station in the tables.
-    level
-        Of the intervals.
-    after_ma
-        Leave stations out whose R is not significant, to repeat Ma's tables.
-    gaps
-        Share of the coarse values to hide, to see how well they are filled; none unless given.
-    hat
-        Methods to compare by a three-cornered hat.
-    """
-
-    stations: Path | None = None
-    layer: tuple[float, float] | None = None
-    space: str = "cell"
-    footprint: float | None = None
-    hours: float | None = None
-    products: Mapping[str, Path] = field(default_factory=dict)
-    minimum_pairs: int = MINIMUM_PAIRS
-    level: float = 0.95
-    after_ma: bool = False
-    gaps: float | None = None
-    hat: tuple[str, ...] = ()
-
-    def way(self) -> Space:
-        """Give what of a field is compared with a station.
-
-        Raises
-        ------
-        UnknownName, ValueProblem
-        """
-        if self.space == "cell":
-            return ContainingCell()
-        if self.space == "footprint":
-            if self.footprint is None:
-                raise ValueProblem(
-                    "--match footprint", found="no size", expected="--footprint KM, its radius"
-                )
-            return Footprint(self.footprint)
-        if self.space == "nearest":
-            return NearestCentre(100.0)
-        raise UnknownName("way to match", self.space, ("cell", "nearest", "footprint"))
 
 
 def judge_at_stations(
@@ -132,24 +62,35 @@ def judge_at_stations(
         As `judge`.
     """
     recipe = folder.recipe
-    fields = _fields(folder, recipe, asked.products)
+    fields = fields_of(folder, asked.products)
     step(0, 8, "reading stations")
-    stations = _stations(folder, asked, fields)
-    _guard(folder, stations)
+    stations = stations_of(folder, asked, fields)
+    guard(folder, stations, fields)
     step(1, 8, "pairing")
     time: Interval = Days(recipe.build.days) if asked.hours is None else Window(asked.hours)
-    pairs = match(fields, stations, space=asked.way(), time=time, layer=asked.layer)
-    pairs, silent = _varying(pairs.compute())
+    space = {name: asked.way(grid_of(field)) for name, field in fields.items()}
+    everyone = match(fields, stations, space=space, time=time, layer=asked.layer)
+    everyone, silent = _varying(everyone.compute())
     step(2, 8, "scoring")
-    is_short = int(pairs["n"].max()) < asked.minimum_pairs
-    least = min(asked.minimum_pairs, FEWEST) if is_short else asked.minimum_pairs
-    views = {"values": pairs, **_anomalies(pairs)}
-    scores, gains, summed = [], [], {}
-    for view, matchup in views.items():
-        score = score_pairs(
-            matchup, minimum_pairs=least, significant_only=0.05 if asked.after_ma else None
+    least = _least(everyone, asked)
+    level = 0.05 if asked.after_ma else None
+    first = score_pairs(everyone, minimum_pairs=least, significant_only=level)
+    pairs = everyone.isel(station=np.flatnonzero(first["is_used"].values))
+    if not pairs.sizes["station"]:
+        raise NoOverlap(
+            "stations",
+            found=f"none that may be scored: {first.attrs['selection']}",
+            expected="one or more",
         )
-        scores.append(add_intervals(score, matchup, level=asked.level).expand_dims(view=[view]))
+    scores = [add_intervals(first, everyone, level=asked.level).expand_dims(view=["values"])]
+    views = {"values": pairs, **_anomalies(pairs)}
+    gains, summed = [], {}
+    for view, matchup in views.items():
+        if view != "values":
+            score = score_pairs(matchup, minimum_pairs=least)
+            # anomalies have means of about 0, for which this is not defined
+            score = score.drop_vars("kge_2012")
+            scores.append(add_intervals(score, matchup, level=asked.level).expand_dims(view=[view]))
         for base in BASELINES:
             gain = gains_over(matchup, base, minimum_pairs=least)
             if view == "values":
@@ -166,7 +107,7 @@ def judge_at_stations(
         dim=xr.Variable("product", list(fields)),
     )
     summary = {
-        **_counts(pairs, silent, least),
+        **_counts(everyone, first, silent),
         "selection": scores[0].attrs["selection"],
         "matching": {key: pairs.attrs[key] for key in ("space", "time_matching")},
         "level": asked.level,
@@ -175,10 +116,7 @@ def judge_at_stations(
         "daily": _plain(distribution(by_day).sel(quantile=0.5)),
         "notes": [
             *_notes(recipe, scores[0]),
-            *(
-                [f"No station has {asked.minimum_pairs} pairs: those with {least} are shown."]
-                * is_short
-            ),
+            *_notes_on_pairs(fields, everyone, asked, least, views),
         ],
     }
     summary["verdict"] = verdict(summary["gains"], recipe.publish, title_of(recipe, recipe.publish))
@@ -189,7 +127,7 @@ def judge_at_stations(
         "gains": gained,
         "strata": table,
         "daily": by_day.to_dataframe().reset_index(),
-        "lost": pairs["lost"].to_dataframe().reset_index(),
+        "lost": everyone["lost"].to_dataframe().reset_index(),
     }
     return summary, frames, whole
 
@@ -198,6 +136,8 @@ def verdict(gains: Mapping[str, Any], name: str, title: str) -> str:
     """Say in a sentence whether a product is better than the coarse input, and how sure that is."""
     words = []
     for base, told in gains.items():
+        if base == name:
+            continue
         gain = told["products"][name]["delta_ubrmse"]
         ends = gain["lower"], gain["upper"]
         if None in ends or gain["median"] is None:
@@ -214,47 +154,37 @@ def verdict(gains: Mapping[str, Any], name: str, title: str) -> str:
     return f"{title}: " + "; ".join(words) + "."
 
 
-def _fields(
-    folder: RunFolder, recipe: Recipe, others: Mapping[str, Path]
-) -> dict[str, xr.DataArray]:
-    fields = {
-        name: open_cube(folder / f"predictions/{name}.zarr")[recipe.target]
-        for name in recipe.methods
-    }
-    for name, path in others.items():
-        if name in fields:
-            raise ValueProblem(
-                f"--product {name}", found="a method of that name", expected="another name"
+def _least(pairs: xr.Dataset, asked: Asked) -> int:
+    """Give the fewest pairs of a station that is used."""
+    if asked.minimum_pairs is not None:
+        return asked.minimum_pairs
+    return MINIMUM_PAIRS if int(pairs["n"].max()) >= MINIMUM_PAIRS else FEWEST
+
+
+def _notes_on_pairs(
+    fields: Mapping[str, xr.DataArray],
+    pairs: xr.Dataset,
+    asked: Asked,
+    least: int,
+    views: Mapping[str, xr.Dataset],
+) -> list[str]:
+    notes = []
+    if asked.minimum_pairs is None and least < MINIMUM_PAIRS:
+        notes.append(f"No station has {MINIMUM_PAIRS} pairs: those with {least} are shown.")
+    if "anomalies_35_days" not in views:
+        notes.append(
+            "Anomalies are not scored: stamps are too few, or too far apart for a mean of 35 days."
+        )
+    for name, one in fields.items():
+        if one.sizes.get("time", pairs.sizes["time"]) > pairs.sizes["time"]:
+            notes.append(
+                f"All are judged on the {pairs.sizes['time']} stamps that all products have; {name} has "
+                f"{one.sizes['time']}."
             )
-        cube = open_netcdf(path) if path.suffix == ".nc" else open_cube(path)
-        if recipe.target not in cube:
-            raise UnknownName(f"variable (in {path})", recipe.target, map(str, cube.data_vars))
-        fields[name] = cube[recipe.target]
-    return fields
-
-
-def _stations(folder: RunFolder, asked: Asked, fields: Mapping[str, xr.DataArray]) -> xr.Dataset:
-    if asked.stations is None:
-        with xr.open_dataset(folder / "stations.nc", engine="h5netcdf") as opened:
-            return opened.load()
-    first = next(iter(fields.values()))
-    period = None
-    if "time" in first.dims:
-        ends = first["time"].values[[0, -1]] + np.array([-1, 1]) * np.timedelta64(1, "D")
-        period = (str(ends[0])[:10], str(ends[1])[:10])
-    return open_places(
-        asked.stations,
-        layer=asked.layer,
-        region=tuple(round(edge, 4) for edge in grid_box(grid_of(first))),  # type: ignore[arg-type]
-        period=period,
-    )
-
-
-def _guard(folder: RunFolder, stations: xr.Dataset) -> None:
-    """Refuse stations that took part in making the product."""
-    path = folder / USED
-    if path.exists():
-        check_independent(stations, json.loads(path.read_text(encoding="utf-8")))
+            break
+    if asked.stations is not None and asked.stations.suffix not in SERIES:
+        notes.append("Stations outside of the map were not read and are not counted.")
+    return notes
 
 
 def _varying(pairs: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
@@ -313,15 +243,15 @@ def _over_stations(gain: xr.Dataset, seed: int, level: float) -> dict[str, Any]:
     return {**{key: found.attrs[key] for key in keys}, "products": products}
 
 
-def _counts(pairs: xr.Dataset, silent: list[str], least: int) -> dict[str, Any]:
+def _counts(pairs: xr.Dataset, score: xr.Dataset, silent: list[str]) -> dict[str, Any]:
     lost = pairs["lost"].sum("station").to_pandas()
-    is_used = (pairs["n"] >= least).all("product").values
+    is_used = score["is_used"].values
     return {
         "stations": int(is_used.sum()),
         "pairs": int(pairs["n"].isel(product=0).values[is_used].sum()),
         "stamps": pairs.sizes["time"],
         "lost": {str(product): row.astype(int).to_dict() for product, row in lost.iterrows()},
-        "stations_with_too_few_pairs": [
+        "stations_not_used": [
             str(name)
             for name in pairs["station"].values[~is_used & (pairs["n"] > 0).all("product")]
         ],
@@ -337,11 +267,20 @@ def _medians(score: xr.Dataset) -> dict[str, Any]:
         one = used.sel(product=product)
         row: dict[str, Any] = {}
         for name in TOLD:
-            values = one[name].fillna(0.0).values if name in ("r", "kge_2012") else one[name].values
+            if name not in one:
+                continue
+            values = one[name].values
+            undefined = int(np.isnan(values).sum())
+            if name == "r" and undefined < values.size:
+                values = np.nan_to_num(values)  # of a product that does not vary: no skill
+            elif name == "kge_2012":
+                values = values[~np.isnan(values)]
             cuts = np.quantile(values, [0.25, 0.5, 0.75]) if values.size else [np.nan] * 3
             row[name] = dict(
                 zip(("lower_quartile", "median", "upper_quartile"), map(_number, cuts), strict=True)
             )
+            if undefined:
+                row[name]["undefined"] = undefined
         short = one["r_is_too_short"].values
         result[str(product)] = {
             **row,

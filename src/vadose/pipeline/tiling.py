@@ -224,7 +224,10 @@ def _template(one: Pass, ready: Opened) -> xr.Dataset:
         coords["time"] = ready.coarse["time"]
     fields = {
         name: xr.DataArray(
-            np.broadcast_to(np.zeros((), array.dtype), [sizes[str(dim)] for dim in array.dims]),
+            np.broadcast_to(
+                np.zeros((), array.dtype),
+                [sizes.get(str(dim), array.sizes[dim]) for dim in array.dims],
+            ),
             dims=array.dims,
             attrs=array.attrs,
         )

@@ -11,11 +11,13 @@ from typing import Any
 
 import pandas as pd
 
+from vadose.errors import ValueProblem
+from vadose.pipeline.asking import Asked
 from vadose.pipeline.calibrating import KEPT as INTERVALS
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.gap_scores import overall, score_gaps
 from vadose.pipeline.map_scores import compare_methods, score_maps
-from vadose.pipeline.station_scores import Asked, Step, judge_at_stations, title_of
+from vadose.pipeline.station_scores import Step, judge_at_stations, title_of
 from vadose.store import replaced
 
 
@@ -49,6 +51,12 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
         "notes": list(recipe.notes),
     }
     frames: dict[str, pd.DataFrame] = {}
+    if asked.stations is None and not (folder / "stations.nc").exists() and asked.needs_stations():
+        raise ValueProblem(
+            "options of matching",
+            found="a run without stations",
+            expected="--stations PATH with them",
+        )
     with replaced(folder / "validation", overwrite=True) as partial:
         partial.mkdir()
         if asked.stations is not None or (folder / "stations.nc").exists():
