@@ -17,7 +17,7 @@ import xarray as xr
 
 from vadose.correct.base import DISTANCE, STATIONS, Corrector
 from vadose.correct.stations import Floats, Integers, Mask, Pairs, Points
-from vadose.errors import ValueProblem
+from vadose.errors import ModelProblem, ValueProblem
 from vadose.samples.blocks import (
     Rng,
     check_least,
@@ -304,7 +304,9 @@ class Best(Corrector):
         return self.chosen_._state()
 
     def _take(self, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        raise NotImplementedError("the chosen corrector is what is saved")
+        raise ModelProblem(
+            "best correction", found="a stored one", expected="the corrector that it chose"
+        )
 
     def save(self, folder: Path) -> None:
         """Write the corrector that was chosen; `vadose.correct.load_corrector` reads it."""

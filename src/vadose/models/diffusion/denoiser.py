@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 
-class Denoiser(nn.Module):
+class Denoiser(nn.Module, ABC):
     """Say at each step what `vadose.models.diffusion.losses.Loss` asks for.
 
     The smallest one, for targets that are standard normal whatever the features::
 
         class Blind(Denoiser):
-            def forward(self, noisy, step, condition):
+            @abstractmethod
+    def forward(self, noisy, step, condition):
                 return 0.0 * noisy  # its velocity is 0: all that it is told is noise
     """
 
@@ -30,6 +33,7 @@ class Denoiser(nn.Module):
         """
         return X
 
+    @abstractmethod
     def forward(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
         """Give a prediction of the dims of `noisy`.
 
@@ -42,4 +46,3 @@ class Denoiser(nn.Module):
         condition
             What `prepare` gave.
         """
-        raise NotImplementedError
