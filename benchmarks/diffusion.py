@@ -1,8 +1,7 @@
 """Diffusion beside forest, network and smooth interpolation: on the synthetic world and on the bundled sample.
 
 On the world (about 1 km from 8 km) models learn from what a satellite with noise and gaps saw in the training
-blocks of the map, and are judged against the truth in other blocks, on every few days; how far members
-differ is set right at the stations outside of these. On the sample (1° to
+blocks of the map, and are judged against the truth in other blocks, on every few days. On the sample (1° to
 0.25°) they learn at 1°, and every field and member closes, since the coarse values are exact means there;
 judged are blocks of the map that were not learned from.
 
@@ -24,11 +23,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from model_zoo import BACK, NOISE, PREDICTORS, SURFACE, Study, world
+from model_zoo import PREDICTORS, SURFACE, Study, world
 from rich.console import Console
 from rich.table import Table
 
-import vadose.synthetic
 from vadose.config import DEMO_RECIPE, read_recipe
 from vadose.cubes.assemble import withhold
 from vadose.downscale.base import Downscaler
@@ -36,7 +34,7 @@ from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Closed
 from vadose.downscale.direct import Direct
 from vadose.downscale.generative import Generative
-from vadose.downscale.members import ClosedMembers, find_dispersion
+from vadose.downscale.members import ClosedMembers
 from vadose.errors import ValueProblem
 from vadose.grids import cell_area, grid_of
 from vadose.models import DNN, RandomForest
@@ -44,7 +42,6 @@ from vadose.models.diffusion import Diffusion
 from vadose.products.sample import SAMPLE, SAMPLE_PATH
 from vadose.samples import spatial_blocks
 from vadose.validate.ensembles import pool, rank_histogram, score_by_date, spectrum_slope
-from vadose.validate.match import find_cells
 from vadose.validate.protocol import compare
 
 #: Steps of the noise schedule, which the sampler may take all of.
@@ -57,14 +54,12 @@ class Case:
     """Hold what models learn from, where they are judged, and what with."""
 
     study: Study
-    everywhere: xr.Dataset
     known: xr.Dataset
     truth: xr.DataArray
     predictors: Sequence[str]
     closes: bool
     box: int
     noise: Mapping[str, Any]
-    stations: xr.Dataset | None
     network: Mapping[str, Any]
     diffusion: Mapping[str, Any]
 
@@ -72,19 +67,14 @@ class Case:
 def on_the_world(size: int, days: int, epochs: int) -> Case:
     """Hold blocks of the map back; judge every sixth day, under every cell that the satellite saw or not."""
     study = world(size, days, 8)
-    made = vadose.synthetic.world(size=size, days=days + BACK, factor=8, seed=4, noise=NOISE)
-    stations = made.stations.isel(time=slice(BACK, None))
     parts = spatial_blocks(study.coarse[[SURFACE]], rng=0, block=3, folds=4, buffer=1)
     known = study.coarse.assign({SURFACE: study.coarse[SURFACE].where(parts.train)})
     is_test = parts.on_fine(grid_of(study.fine)).test
-    rows, columns = find_cells(grid_of(study.fine), stations)
-    stations = stations.isel(station=~is_test.values[rows, columns])
     return _case(
         study,
         known,
         is_test,
         PREDICTORS,
-        stations=stations,
         closes=False,
         days=slice(3, None, 6),
         noise={"noise": "shared"},
@@ -105,7 +95,6 @@ def on_the_sample(epochs: int) -> Case:
         known,
         parts.on_fine(grid_of(study.fine)).test,
         predictors,
-        stations=None,
         closes=True,
         days=slice(None),
         # what a whole coarse cell has in common is taken away by closure
@@ -135,7 +124,7 @@ def _case(
     fine = fine.assign({first: here.assign_attrs(fine[first].attrs)})
     truth = truth.where(is_test).transpose(*truth.dims)
     chosen = Study(some(study.coarse), fine, some(study.truth))
-    return Case(chosen, study.fine, known, truth, list(predictors), box=32, **settings)
+    return Case(chosen, known, truth, list(predictors), box=32, **settings)
 
 
 def run(case: Case, members: int, steps: int, places: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -161,9 +150,6 @@ def run(case: Case, members: int, steps: int, places: int) -> tuple[dict[str, An
         fitted[name] = Generative(
             model, case.predictors, members=members, steps=steps, **case.noise, **position
         ).fit(case.known)
-        if case.stations is not None:
-            fitted[name].dispersion = dispersion(case, fitted[name], case.stations)
-            print(f"  {name}: dispersion {fitted[name].dispersion:.3f}", flush=True)
         product = _closed(case, fitted[name]).predict(fine, coarse)
         fields[name], drawn[name] = product[SURFACE], product[MEMBERS]
         seconds[name] = time.perf_counter() - started
@@ -171,35 +157,22 @@ def run(case: Case, members: int, steps: int, places: int) -> tuple[dict[str, An
     table = scored(case, fields, drawn)
     for name, row in table.items():
         row["seconds"] = round(seconds.get(name, 0.0), 1)
-    best = min(fitted, key=lambda name: table[name]["crps"])
+    # chosen before any score was known; the other stands beside it
+    best, other = fitted
     result = {
         "model": best,
         "rmse": table[best]["rmse"],
         "crps": table[best]["crps"],
         "coverage90": table[best]["coverage90"],
-        "dispersion": round(fitted[best].dispersion, 4),
         "mae_best_deterministic": min(table[name]["mae"] for name in makers),
         "rmse_best_deterministic": min(table[name]["rmse"] for name in makers),
         "network_calls": steps,
         "network_calls_full": ALL_STEPS,
         **few_against_all(case, fitted[best], places),
+        "on_residuals": {key: table[other][key] for key in ("rmse", "crps", "coverage90")},
         "seconds": round(sum(seconds.values()), 1),
     }
     return table, result
-
-
-def dispersion(case: Case, generative: Generative, stations: xr.Dataset) -> float:
-    """Find how far members should differ, at stations outside of the blocks that are judged."""
-    rows, columns = find_cells(grid_of(case.everywhere), stations)
-    first = case.predictors[0]
-    is_here = np.zeros(grid_of(case.everywhere).shape, dtype=bool)
-    is_here[rows, columns] = True
-    values = case.everywhere[first]
-    fine = case.everywhere.assign({first: values.where(is_here)})
-    fine[first].attrs = values.attrs
-    members = generative.predict(fine, case.known)[MEMBERS].values[:, :, rows, columns]
-    observed = stations[SURFACE].transpose("time", "station").values
-    return find_dispersion(members.reshape(len(members), -1), observed.ravel())
 
 
 def _closed(case: Case, generative: Generative) -> Downscaler:

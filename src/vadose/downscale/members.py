@@ -91,7 +91,8 @@ def find_dispersion(members: npt.NDArray[np.floating], observed: npt.NDArray[np.
     """Give the factor for the departures of members from their mean that makes their spread fit their error.
 
     A model that has learned from coarse values with errors of their own takes these for a part of what it
-    does not know: its members then differ too much.
+    does not know: its members then differ too much. What observations differ from the fine cell by, in turn,
+    is taken for an error of the members here: stations with errors as large as these make it too large.
 
     Parameters
     ----------
