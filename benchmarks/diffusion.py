@@ -157,7 +157,7 @@ def run(case: Case, members: int, steps: int, places: int) -> tuple[dict[str, An
     table = scored(case, fields, drawn)
     for name, row in table.items():
         row["seconds"] = round(seconds.get(name, 0.0), 1)
-    # chosen before any score was known; the other stands beside it
+    # neither is chosen by its score: the plain model, and beside it the one on residuals
     best, other = fitted
     result = {
         "model": best,
