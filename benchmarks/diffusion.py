@@ -157,7 +157,7 @@ def run(case: Case, members: int, steps: int, places: int) -> tuple[dict[str, An
     table = scored(case, fields, drawn)
     for name, row in table.items():
         row["seconds"] = round(seconds.get(name, 0.0), 1)
-    # neither is chosen by its score: the plain model, and beside it the one on residuals
+    # the plain model heads the figures; that on residuals has a better CRPS but too wide intervals
     best, other = fitted
     result = {
         "model": best,
