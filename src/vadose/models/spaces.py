@@ -64,6 +64,13 @@ SPACES: dict[str, dict[str, list[Any]]] = {
         "dropout": _DROPOUT,
         "rate": [3e-4, 1e-2],
     },
+    "diffusion": {
+        "width": [32, 128],
+        "blocks": [2, 5],
+        "omission": _DROPOUT,
+        "rate": [3e-4, 1e-2],
+        "residual": [False, True],
+    },
     # an ensemble weighs its members anyway; theirs are the parameters that matter
     "ensemble": {
         "members": ["dnn, cnn, lstm", "cnn, lstm", "boosting, lstm", "boosting, cnn, lstm"]

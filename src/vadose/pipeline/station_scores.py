@@ -158,7 +158,8 @@ def _least(pairs: xr.Dataset, asked: Asked) -> int:
     """Give the fewest pairs of a station that is used."""
     if asked.minimum_pairs is not None:
         return asked.minimum_pairs
-    return MINIMUM_PAIRS if int(pairs["n"].max()) >= MINIMUM_PAIRS else FEWEST
+    most = int(pairs["n"].max())
+    return MINIMUM_PAIRS if most >= MINIMUM_PAIRS else max(2, min(FEWEST, most))
 
 
 def _notes_on_pairs(
