@@ -89,7 +89,10 @@ KEYS = {
         "build.sources.0.path",
         "one of clock, daily, describe, drop.*paths, points, product.*'paths'?",
     ),
-    "methods.forest.modle": ("methods.forest.modle", "one of .*kind, members, model.*Did you mean 'model'?"),
+    "methods.forest.modle": (
+        "methods.forest.modle",
+        "one of .*kind, members, model.*Did you mean 'model'?",
+    ),
     "methods.smooth.zzzzzz": ("methods.smooth.zzzzzz", "expected one of .*with_position"),
 }
 
