@@ -97,6 +97,13 @@ def show_judgement(run: Path) -> None:
         words = _of_maps(maps, is_tiled=name == found["publish"])
         if words:
             typer.echo(f"{found['titles'].get(name, name)}: {words}.")
+    for name, row in found.get("ensembles", {}).items():
+        typer.echo(
+            f"{found['titles'][name]}: CRPS {_number(row['crps'], '.4f')} beside an absolute error of "
+            f"{_number(row['mae_best_single'], '.4f')} of {found['titles'][row['best_single']]}; RMSE of the "
+            f"mean {_number(row['rmse'], '.4f')}; 90% intervals cover {_number(row['coverage']['0.9'], '.1%')}, "
+            f"spread over skill {_number(row['spread_skill'], '.2f')}."
+        )
     for row in found.get("gaps", []):
         typer.echo(
             f"gaps over {row['gap_steps']} steps, {found['titles'].get(row['product'], row['product'])}: RMSE "

@@ -54,7 +54,7 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     recipe = folder.recipe
     coarse = open_cube(folder / "coarse.zarr")[recipe.target]
     fields = _chosen_fields(folder, recipe)
-    coarse = _on_dates(coarse).load()
+    coarse = on_dates(coarse).load()
     first = next(iter(fields.values()))
     steps = nesting(grid_of(coarse), grid_of(first))
     seams = {"coarse_cell": {dim: steps[dim] for dim in ("y", "x")}}
@@ -107,22 +107,23 @@ def _seams(field: xr.DataArray, seams: Mapping[str, Mapping[str, int]]) -> dict[
 def _chosen_fields(folder: RunFolder, recipe: Recipe) -> dict[str, xr.DataArray]:
     names = dict.fromkeys((*BASELINES, recipe.publish))
     fields = {
-        name: _on_dates(open_cube(folder / f"predictions/{name}.zarr")[recipe.target]).load()
+        name: on_dates(open_cube(folder / f"predictions/{name}.zarr")[recipe.target]).load()
         for name in names
     }
     if recipe.build.withhold:
-        fields[TRUTH] = _on_dates(open_cube(folder / "truth.zarr")[recipe.target]).load()
+        fields[TRUTH] = on_dates(open_cube(folder / "truth.zarr")[recipe.target]).load()
     return {
         name: field if "time" in field.dims else field.expand_dims("time")
         for name, field in fields.items()
     }
 
 
-def _on_dates(field: xr.DataArray) -> xr.DataArray:
+def on_dates(field: xr.DataArray, cells: int = CELLS) -> xr.DataArray:
+    """Give some dates of a field, evenly chosen, as many as so many cells hold; with a time."""
     if "time" not in field.dims:
         return field.expand_dims("time")
     steps = field.sizes["time"]
-    dates = max(1, min(steps, DATES, CELLS * steps // field.size))
+    dates = max(1, min(steps, DATES, cells * steps // field.size))
     return field.isel(time=np.unique(np.linspace(0, steps - 1, dates).astype("i8")))
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from vadose.errors import ValueProblem
 from vadose.pipeline.asking import Asked
 from vadose.pipeline.calibrating import KEPT as INTERVALS
+from vadose.pipeline.ensemble_scores import score_ensembles
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.gap_scores import overall, score_gaps
 from vadose.pipeline.map_scores import compare_methods, score_maps
@@ -65,6 +66,9 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
             scores.to_netcdf(partial / "scores.nc", engine="h5netcdf")
         step(5, 8, "maps")
         summary["maps"], frames["maps"] = score_maps(folder)
+        ensembles = score_ensembles(folder)
+        if ensembles:
+            summary["ensembles"] = ensembles
         if asked.gaps is not None:
             step(6, 8, "gaps")
             frames["gaps"] = score_gaps(folder, asked.gaps)
