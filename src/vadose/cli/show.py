@@ -140,7 +140,7 @@ def show_correction(run: Path) -> None:
     if not path.exists():
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    typer.echo(f"{found['how']} correction, held out: {found['hold']}; {found['n']} pairs.")
+    typer.echo(f"{found['how']} correction, held out: {found['hold']}; {found['n']:.0f} pairs.")
     typer.echo(found["verdict"])
     for note in found.get("notes", []):
         typer.echo(f"Note: {note}")
