@@ -38,6 +38,7 @@ from vadose.correct.stations import REPRESENTATIVENESS
 from vadose.errors import RunProblem, UnknownName
 from vadose.pipeline.asking import CORRECTED_WITH
 from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.tiling import stretched
 from vadose.store import (
     create_store,
     finish_store,
@@ -196,27 +197,16 @@ def _apply(folder: RunFolder, recipe: Recipe, corrector: Corrector) -> None:
             if number == 0:
                 create_store(
                     str(partial),
-                    _stretched(corrected, product),
+                    stretched(
+                        corrected,
+                        {str(dim): size for dim, size in product.sizes.items()},
+                        product.coords,
+                    ),
                     layout_of({**steps, **sides}),
                     overwrite=True,
                 )
             write_tile(str(partial), corrected, window)
         finish_store(str(partial))
-
-
-def _stretched(part: xr.Dataset, whole: xr.Dataset) -> xr.Dataset:
-    """Give the shape of the whole to what was made of a part."""
-    fields = {
-        name: xr.DataArray(
-            np.broadcast_to(
-                np.zeros((), array.dtype), [whole.sizes[str(dim)] for dim in array.dims]
-            ),
-            dims=array.dims,
-            attrs=array.attrs,
-        )
-        for name, array in part.data_vars.items()
-    }
-    return xr.Dataset(fields, coords=whole.coords, attrs=whole.attrs)
 
 
 def _rows(held: HeldOut) -> pd.DataFrame:

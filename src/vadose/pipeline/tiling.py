@@ -9,7 +9,7 @@ bits as one that was never disturbed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -222,6 +222,11 @@ def _template(one: Pass, ready: Opened) -> xr.Dataset:
     if tiling.steps is not None:
         sizes["time"] = tiling.steps
         coords["time"] = ready.coarse["time"]
+    return stretched(product, sizes, coords)
+
+
+def stretched(part: xr.Dataset, sizes: Mapping[str, int], coords: Any) -> xr.Dataset:
+    """Give the shape of a whole cube to what was made of a part of it; its values take no memory."""
     fields = {
         name: xr.DataArray(
             np.broadcast_to(
@@ -231,6 +236,6 @@ def _template(one: Pass, ready: Opened) -> xr.Dataset:
             dims=array.dims,
             attrs=array.attrs,
         )
-        for name, array in product.data_vars.items()
+        for name, array in part.data_vars.items()
     }
-    return xr.Dataset(fields, coords=coords, attrs=product.attrs)
+    return xr.Dataset(fields, coords=coords, attrs=part.attrs)
