@@ -103,13 +103,15 @@ def run(
     VadoseError
         With the text to show.
     """
+    from vadose.pipeline.building import build_cubes
+
     folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
     stages: dict[str, Callable[..., Path]] = {"fit": fit, "downscale": downscale}
     if folder.recipe.correct is not None:
         stages["correct"] = correct
     stages |= {"validate": validate, "report": report}
     if not folder.is_done("build"):
-        _build(folder, progress, max_mem)
+        build_cubes(folder, progress, max_mem)
     for name, function in stages.items():
         if not folder.is_done(name):
             function(folder.path, progress=progress)
@@ -143,8 +145,10 @@ def build(
     max_mem
         Memory that building may take, such as ``4GB``; fewer blocks are worked on at a time for less.
     """
+    from vadose.pipeline.building import build_cubes
+
     folder = _start(recipe, out, overwrite, f"vadose run {recipe} --out {out}")
-    _build(folder, progress, max_mem)
+    build_cubes(folder, progress, max_mem)
     return folder.path
 
 
@@ -153,36 +157,6 @@ def _start(recipe: str | Path, out: str | Path, overwrite: bool, command: str) -
     read_recipe(recipe)  # faults first, before anything is made
     text = recipe.read_text(encoding="utf-8")
     return start(Path(out), text, origin=recipe.parent, command=command, overwrite=overwrite)
-
-
-def _build(folder: RunFolder, progress: Progress, max_mem: str) -> None:
-    from vadose.cubes.assemble import coarse_cube
-    from vadose.pipeline.memory import within
-    from vadose.pipeline.sources import open_cubes, open_stations
-    from vadose.schema import check_values
-    from vadose.store import open_cube, replaced, write_cube
-
-    recipe, origin = folder.recipe, Path(folder.state["origin"])
-    with folder.stage("build"), within(max_mem):
-        with progress("Opening the sources") as step:
-            cubes, inputs, rows = open_cubes(recipe, origin, step)
-        with progress("Writing the cubes") as step:
-            for count, (name, cube) in enumerate(cubes.items()):
-                if name == "target":  # aggregated from the fine cube on disk: nothing is made twice
-                    fine = check_values(open_cube(folder / "fine.zarr"), source="sources")
-                    check_values(cube, source="sources")
-                    name, cube = "coarse", coarse_cube(cube, fine, min_valid=recipe.build.min_valid)
-                write_cube(cube, folder / f"{name}.zarr", overwrite=True)
-                step(count + 1, len(cubes))
-        if recipe.stations is not None:
-            with progress("Reading the stations"):
-                stations = open_stations(
-                    recipe.stations, origin, recipe.build.region, recipe.build.period
-                )
-                with replaced(folder / "stations.nc", overwrite=True) as partial:
-                    stations.to_netcdf(partial, engine="h5netcdf")
-        folder.write_json("inputs.json", inputs)
-        folder.write_json("alignment.json", rows)
 
 
 def fit(path: str | Path, *, progress: Progress = quiet) -> Path:

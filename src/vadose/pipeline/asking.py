@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from vadose.errors import UnknownName, ValueProblem
 from vadose.grids import grid_of
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.places import SERIES, open_places
+from vadose.pipeline.places import SERIES, open_places, own_stations
 from vadose.store import open_cube, open_netcdf
 from vadose.validate.leakage import check_independent
 from vadose.validate.match import grid_box
@@ -132,8 +132,7 @@ def stations_of(folder: RunFolder, asked: Asked, fields: Mapping[str, xr.DataArr
             expected="an ISMN archive, or a description of tables",
         )
     if asked.stations is None:
-        with xr.open_dataset(folder / "stations.nc", engine="h5netcdf") as opened:
-            return opened.load()
+        return own_stations(folder.path)
     first = next(iter(fields.values()))
     period = None
     if "time" in first.dims:

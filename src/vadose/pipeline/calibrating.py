@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from vadose.config import Recipe
 from vadose.downscale.calibration import Points, points_of_truth, points_out_of_fold
@@ -20,6 +19,9 @@ from vadose.downscale.intervals import Intervals, calibrate
 from vadose.errors import RunProblem
 from vadose.models.crossvalidation import deal_folds
 from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.map_scores import evenly
+from vadose.pipeline.places import OWN, own_stations
+from vadose.pipeline.plain import plain
 from vadose.schema import FLAGS, variable
 from vadose.store import open_cube, open_windows
 from vadose.uncertainty.strata import coverage_table
@@ -76,14 +78,14 @@ def calibrated(folder: RunFolder, stores: str) -> dict[str, Any]:
         "blocks": len(np.unique(points.block)),
         "level": recipe.intervals.level,
         "intervals": intervals.to_dict(),
-        "coverage": _rows(table),
+        "coverage": plain(table.to_dict("records")),
     }
 
 
 def _points(folder: RunFolder, recipe: Recipe, store: str) -> tuple[str, Points]:
     if recipe.build.withhold:
         return "a withheld truth", _of_truth(folder, recipe, store)
-    if (folder / "stations.nc").exists():
+    if (folder / OWN).exists():
         return "stations", _of_stations(folder, recipe, store)
     method = recipe.methods[recipe.publish]
     while method.of:  # what wrappers do to a coarse cell is not known out of fold
@@ -108,7 +110,7 @@ def _of_truth(folder: RunFolder, recipe: Recipe, store: str) -> Points:
     chosen: dict[str, Any] = {}
     if "time" in product.dims:
         steps = product.sizes["time"]
-        chosen["time"] = np.unique(np.linspace(0, steps - 1, min(steps, STEPS)).astype("i8"))
+        chosen["time"] = evenly(steps, STEPS)
     known = product.isel(chosen).load(), truth[recipe.target].isel(chosen).load()
     for block, days in BLOCKS:  # as large as leaves enough of them
         points = points_of_truth(
@@ -130,8 +132,7 @@ def _of_stations(folder: RunFolder, recipe: Recipe, store: str) -> Points:
     """Take the cells around the run's stations."""
     target = recipe.target
     product = open_cube(store)
-    with xr.open_dataset(folder / "stations.nc", engine="h5netcdf") as opened:
-        stations = opened.load()
+    stations = own_stations(folder.path)
     pairs = match({target: product[target]}, stations, time=Days(recipe.build.days))
     beside = {
         name: at_stations(product[name].sel(time=pairs["time"].values), stations).values
@@ -180,15 +181,3 @@ def _coverage(points: Points, settings: Mapping[str, Any], seed: int) -> pd.Data
         block=points.block,
         stratum=whole.classes.labels(points.described),
     )
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Make a table fit for JSON, which has no NaN."""
-    plain = table.astype(object).where(table.notna(), None)
-    return [
-        {
-            str(key): value.item() if isinstance(value, np.generic) else value
-            for key, value in row.items()
-        }
-        for row in plain.to_dict("records")
-    ]

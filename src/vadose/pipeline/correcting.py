@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -38,6 +37,8 @@ from vadose.correct.stations import REPRESENTATIVENESS
 from vadose.errors import RunProblem, UnknownName
 from vadose.pipeline.asking import CORRECTED_WITH
 from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.places import OWN, own_stations
+from vadose.pipeline.plain import number
 from vadose.pipeline.tiling import stretched
 from vadose.store import (
     create_store,
@@ -83,7 +84,7 @@ def correct_run(folder: RunFolder, step: Step) -> dict[str, Any]:
     """
     recipe = folder.recipe
     asked = recipe.correct
-    if asked is None or not (folder / "stations.nc").exists():
+    if asked is None or not (folder / OWN).exists():
         raise RunProblem(
             folder.path,
             found="no correct: in its recipe" if asked is None else "a run without stations",
@@ -99,7 +100,7 @@ def correct_run(folder: RunFolder, step: Step) -> dict[str, Any]:
         "how": asked.how,
         "hold": held.title,
         "method": recipe.publish,
-        **{key: _number(value) for key, value in asdict(told).items()},
+        **{key: number(value) for key, value in asdict(told).items()},
         "helps": verdict.helps,
         "verdict": verdict.text,
         "is_applied": is_applied,
@@ -146,8 +147,7 @@ def _folds(pairs: Pairs, asked: Correction, seed: int) -> list[Fold]:
 def _pairs(folder: RunFolder, recipe: Recipe, asked: Correction) -> Pairs:
     """Pair the published method with the run's stations, and take the predictors there."""
     product = open_cube(folder / f"predictions/{recipe.publish}.zarr")
-    with xr.open_dataset(folder / "stations.nc", engine="h5netcdf") as opened:
-        stations = opened.load()
+    stations = own_stations(folder.path)
     pairs = match({recipe.publish: product[recipe.target]}, stations, time=Days(recipe.build.days))
     fine = open_cube(folder / "fine.zarr")
     known = {}
@@ -221,7 +221,3 @@ def _rows(held: HeldOut) -> pd.DataFrame:
             "after": held.corrected,
         }
     )
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -9,6 +9,7 @@ import numpy as np
 from vadose.grids import grid_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.map_scores import CELLS, on_dates
+from vadose.pipeline.plain import number
 from vadose.store import open_cube
 from vadose.validate.ensembles import pool, score_by_date
 from vadose.validate.protocol import compare
@@ -56,19 +57,15 @@ def score_ensembles(folder: RunFolder) -> dict[str, Any]:
         )
         keys = ("crps", "crps_fair", "mae", "rmse", "spread", "spread_skill")
         found[name] = {
-            **{key: _number(scored[key]) for key in keys},
+            **{key: number(scored[key]) for key in keys},
             **{
                 key: {
-                    f"{level:g}": _number(scored[key].sel(level=level))
+                    f"{level:g}": number(scored[key].sel(level=level))
                     for level in scored["level"].values
                 }
                 for key in ("coverage", "width")
             },
             "best_single": best,
-            "mae_best_single": _number(errors.sel(product=best)),
+            "mae_best_single": number(errors.sel(product=best)),
         }
     return found
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

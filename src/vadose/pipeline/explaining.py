@@ -25,8 +25,8 @@ from vadose.pipeline.findings import (
 )
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.learning import held_back, learned_from, like
+from vadose.pipeline.plain import plain
 from vadose.pipeline.scales import Array, Scale, take_scales
-from vadose.pipeline.scoring import _plain
 from vadose.schema import variable
 from vadose.store import open_cube, replaced
 from vadose.validate.attribution import mean_size, shap_values
@@ -109,7 +109,7 @@ def explain_method(
     content = explaining.content
     with replaced(folder / "explanation", overwrite=True) as partial:
         partial.mkdir()
-        text = json.dumps(_plain(content), indent=1, allow_nan=False)
+        text = json.dumps(plain(content), indent=1, allow_nan=False)
         (partial / "explanation.json").write_text(text + "\n", encoding="utf-8")
         for table in ("importances", "sensitivity"):
             (partial / f"{table}.csv").write_text(table_of(content[table]), encoding="utf-8")

@@ -18,6 +18,7 @@ from vadose.grids import grid_of
 from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.methods import learner, without_learning
+from vadose.pipeline.plain import plain
 from vadose.store import open_cube
 from vadose.synthetic.views import swaths
 from vadose.validate.gaps import lay_gaps, score_filled
@@ -100,8 +101,8 @@ def overall(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the scores over all hidden values, by steps of the gap and what filled it."""
     whole = table[(table["by"] == "length") & (table["days"] == "all")]
     columns = ["gap_steps", "product", "n", "n_dates", "rmse", "r", "is_small"]
-    plain = whole[columns].astype(object).where(whole[columns].notna(), None)
-    return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
+    rows: list[dict[str, Any]] = plain(whole[columns].to_dict("records"))
+    return rows
 
 
 def anew(folder: RunFolder, name: str, fine: xr.Dataset) -> Downscaler:

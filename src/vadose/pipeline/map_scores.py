@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -19,6 +20,7 @@ from vadose.errors import UnknownName, ValueProblem
 from vadose.grids import grid_of, nesting
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.parts import learned_parts
+from vadose.pipeline.plain import number
 from vadose.store import open_cube
 from vadose.uncertainty.three_cornered_hat import three_cornered_hat
 from vadose.validate.resolution import effective_resolution
@@ -78,7 +80,7 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     table = pd.concat(rows, ignore_index=True)
     summary = {
         str(name): {
-            str(key): _number(np.median(part[key].dropna())) if part[key].notna().any() else None
+            str(key): number(np.median(part[key].dropna())) if part[key].notna().any() else None
             for key in part.columns.drop(["product", "time"], errors="ignore")
         }
         for name, part in table.groupby("product", sort=False)
@@ -124,7 +126,18 @@ def on_dates(field: xr.DataArray, cells: int = CELLS) -> xr.DataArray:
         return field.expand_dims("time")
     steps = field.sizes["time"]
     dates = max(1, min(steps, DATES, cells * steps // field.size))
-    return field.isel(time=np.unique(np.linspace(0, steps - 1, dates).astype("i8")))
+    return field.isel(time=evenly(steps, dates))
+
+
+def evenly(steps: int, most: int) -> npt.NDArray[np.int64]:
+    """Choose steps, the first and the last among them, no more than so many.
+
+    Examples
+    --------
+    >>> evenly(9, 3)
+    array([0, 4, 8])
+    """
+    return np.unique(np.linspace(0, steps - 1, min(steps, most)).astype("i8"))
 
 
 def _resolutions(fields: Mapping[str, xr.DataArray]) -> dict[str, dict[str, Any]]:
@@ -140,7 +153,7 @@ def _resolutions(fields: Mapping[str, xr.DataArray]) -> dict[str, dict[str, Any]
         for name in set(fields) - {TRUTH}:
             told = effective_resolution(scales, name)
             found[name] = {
-                "effective_wavelength_km": _number(told.wavelength),
+                "effective_wavelength_km": number(told.wavelength),
                 "effective_resolution": told.status,
             }
         return found
@@ -164,8 +177,8 @@ def _answers_to_rain(folder: RunFolder, recipe: Recipe) -> dict[str, dict[str, A
         return {}
     return {
         name: {
-            "rain_lag_days": _number(told["lag_of_response"].sel(product=name).median()),
-            "rain_strength": _number(told["strength"].sel(product=name).median()),
+            "rain_lag_days": number(told["lag_of_response"].sel(product=name).median()),
+            "rain_strength": number(told["strength"].sel(product=name).median()),
         }
         for name in fields
     }
@@ -220,15 +233,11 @@ def compare_methods(folder: RunFolder, names: Sequence[str], out: Path) -> dict[
         "warning": str(told.attrs["warning"]),
         "methods": {
             name: {
-                key: _number(found[key].sel(product=name).load().median())
+                key: number(found[key].sel(product=name).load().median())
                 for key in ("error_sd", "relative_uncertainty")
             }
             for name in names
         },
-        "constrained_share": _number(found["is_constrained"].where(is_known).mean()),
-        "too_few_share": _number(found["is_too_few"].where(is_known).mean()),
+        "constrained_share": number(found["is_constrained"].where(is_known).mean()),
+        "too_few_share": number(found["is_too_few"].where(is_known).mean()),
     }
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -14,11 +14,19 @@ from vadose.grids import Region
 from vadose.schema import variable
 from vadose.store.encoding import reading
 
+#: Where a run keeps the stations of its recipe.
+OWN = "stations.nc"
 #: The layer of stations that are given without one, m: what an L-band radiometer sees.
 LAYER = (0.0, 0.05)
 #: Endings of the three kinds of files.
 UNITS = ("m3 m-3", "m3/m3", "m^3 m^-3", "1")
 DESCRIPTIONS, SERIES = (".yaml", ".yml"), (".nc", ".nc4")
+
+
+def own_stations(run: Path) -> xr.Dataset:
+    """Read the stations that a run was built with."""
+    with xr.open_dataset(run / OWN, engine="h5netcdf") as opened:
+        return opened.load()
 
 
 def open_places(

@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from vadose.config import Recipe
@@ -17,6 +16,8 @@ from vadose.downscale.baselines import Interpolation
 from vadose.downscale.root_zone import ROOT_ZONE, SoilWaterIndex
 from vadose.errors import RunProblem
 from vadose.grids import cell_area, grid_of
+from vadose.pipeline.places import OWN, own_stations
+from vadose.pipeline.plain import plain
 from vadose.store import open_cube
 from vadose.validate.metrics import METRICS
 from vadose.validate.protocol import closure, compare, gains
@@ -39,16 +40,16 @@ def against_truth(run: Path, recipe: Recipe) -> Scores:
     methods: Scores = {}
     for name, method in recipe.methods.items():
         views = {view: _numbers(score.sel(product=name, view=view)) for view in VIEWS}
-        plain = {view: _numbers(unweighted.sel(product=name, view=view)) for view in VIEWS}
+        bare = {view: _numbers(unweighted.sel(product=name, view=view)) for view in VIEWS}
         methods[name] = {
             "title": method.title,
             "is_baseline": method.is_baseline,
             **views,
-            **{f"gain_over_{base}": _clean(table[name]) for base, table in over.items()},
+            **{f"gain_over_{base}": plain(table[name]) for base, table in over.items()},
             "unweighted": {
-                "rmse": plain["pooled"]["rmse"],
-                "r": plain["pooled"]["r"],
-                "within_cell_r": plain["within_cell"]["r"],
+                "rmse": bare["pooled"]["rmse"],
+                "r": bare["pooled"]["r"],
+                "within_cell_r": bare["within_cell"]["r"],
             },
             "closure_max": closure(fields[name], coarse),
         }
@@ -90,8 +91,7 @@ def against_stations(run: Path, recipe: Recipe) -> Scores:
     RunProblem
         When the recipe names neither stations nor a truth.
     """
-    path = run / "stations.nc"
-    if not path.exists():
+    if not (run / OWN).exists():
         raise RunProblem(
             run,
             found="neither a withheld truth nor stations",
@@ -99,14 +99,13 @@ def against_stations(run: Path, recipe: Recipe) -> Scores:
             remedy="Add stations (or withhold: true) to the recipe.",
         )
     coarse, fields = _fields(run, recipe)
-    with xr.open_dataset(path, engine="h5netcdf") as stations:
-        score = score_stations(fields, stations.load(), days=recipe.build.days)
+    score = score_stations(fields, own_stations(run), days=recipe.build.days)
     told = summary(score)
     paired = {base: station_gains(score, base, rng=recipe.seed) for base in BASELINES}
     methods: Scores = {}
     for name, method in recipe.methods.items():
         own = told["products"][name]
-        pooled = _clean(own["pooled"])
+        pooled = plain(own["pooled"])
         methods[name] = {
             "title": method.title,
             "is_baseline": method.is_baseline,
@@ -120,9 +119,9 @@ def against_stations(run: Path, recipe: Recipe) -> Scores:
                 }
                 for base in BASELINES
             },
-            "stations": _plain(own),
+            "stations": plain(own),
             **{
-                f"station_gain_over_{base}": _plain(paired[base]["products"][name])
+                f"station_gain_over_{base}": plain(paired[base]["products"][name])
                 for base in BASELINES
             },
             "closure_max": closure(fields[name], coarse),
@@ -131,7 +130,7 @@ def against_stations(run: Path, recipe: Recipe) -> Scores:
         recipe, methods, reference="stations", weights="none", unit=coarse.attrs["units"]
     )
     counts = {name: told[name] for name in ("stations", "station_days", "lost")}
-    return {**content, **_plain(counts), "interval": paired["nearest"]["interval"]}
+    return {**content, **plain(counts), "interval": paired["nearest"]["interval"]}
 
 
 def _fields(run: Path, recipe: Recipe) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
@@ -161,24 +160,8 @@ def _or_infinite(value: float | None) -> float:
 
 
 def _numbers(score: xr.Dataset) -> dict[str, Any]:
-    numbers = _clean({str(name): float(score[name]) for name in score.data_vars})
+    numbers = plain({str(name): float(score[name]) for name in score.data_vars})
     return {**numbers, "n": int(numbers["n"] or 0)}
-
-
-def _clean(numbers: dict[str, Any]) -> dict[str, float | None]:
-    """JSON has no NaN: an undefined score is null."""
-    return {name: float(value) if math.isfinite(value) else None for name, value in numbers.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Make nested results fit for JSON."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_csv(methods: Scores) -> str:

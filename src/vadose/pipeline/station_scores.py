@@ -15,6 +15,7 @@ from vadose.grids import grid_of
 from vadose.pipeline.asking import Asked, fields_of, guard, stations_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.places import SERIES
+from vadose.pipeline.plain import number
 from vadose.pipeline.station_labels import score_labels
 from vadose.validate.anomalies import take_climatology_anomalies, take_moving_anomalies
 from vadose.validate.daily import distribution, score_by_day
@@ -278,7 +279,7 @@ def _medians(score: xr.Dataset) -> dict[str, Any]:
                 values = values[~np.isnan(values)]
             cuts = np.quantile(values, [0.25, 0.5, 0.75]) if values.size else [np.nan] * 3
             row[name] = dict(
-                zip(("lower_quartile", "median", "upper_quartile"), map(_number, cuts), strict=True)
+                zip(("lower_quartile", "median", "upper_quartile"), map(number, cuts), strict=True)
             )
             if undefined:
                 row[name]["undefined"] = undefined
@@ -319,11 +320,7 @@ def _plain(values: xr.Dataset) -> dict[str, Any]:
     for name, array in values.data_vars.items():
         if array.ndim:
             keys = [str(one) for one in array[array.dims[0]].values]
-            plain[str(name)] = dict(zip(keys, map(_number, array.values), strict=True))
+            plain[str(name)] = dict(zip(keys, map(number, array.values), strict=True))
         else:
-            plain[str(name)] = _number(array.values)
+            plain[str(name)] = number(array.values)
     return plain
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

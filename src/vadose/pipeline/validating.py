@@ -18,6 +18,7 @@ from vadose.pipeline.ensemble_scores import score_ensembles
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.gap_scores import overall, score_gaps
 from vadose.pipeline.map_scores import compare_methods, score_maps
+from vadose.pipeline.places import OWN
 from vadose.pipeline.station_scores import Step, judge_at_stations, title_of
 from vadose.store import replaced
 
@@ -52,7 +53,7 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
         "notes": list(recipe.notes),
     }
     frames: dict[str, pd.DataFrame] = {}
-    if asked.stations is None and not (folder / "stations.nc").exists() and asked.needs_stations():
+    if asked.stations is None and not (folder / OWN).exists() and asked.needs_stations():
         raise ValueProblem(
             "options of matching",
             found="a run without stations",
@@ -60,7 +61,7 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
         )
     with replaced(folder / "validation", overwrite=True) as partial:
         partial.mkdir()
-        if asked.stations is not None or (folder / "stations.nc").exists():
+        if asked.stations is not None or (folder / OWN).exists():
             at_stations, frames, scores = judge_at_stations(folder, asked, step)
             summary |= at_stations
             scores.to_netcdf(partial / "scores.nc", engine="h5netcdf")
