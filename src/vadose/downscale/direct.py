@@ -219,6 +219,20 @@ class Direct:
         fields = np.empty((len(self.targets), *shape), dtype=np.float32)
         flags = np.empty(shape, dtype=np.uint16)
         done = 0
+        for part, inside in self._flagged(cube, static, flags):
+            # the last place is that of all that is put nowhere
+            flat = np.full((len(fields), flags[inside].size + 1), np.nan, dtype=np.float32)
+            for batch in if_any(sampler.batches(part, places=PLACES)):
+                _put(self.model.predict(batch.X), batch, flat)
+                done += int(np.count_nonzero(batch.index >= 0))
+                self.progress(done, flags.size)
+            fields[(slice(None), *inside)] = flat[:, :-1].reshape(-1, *flags[inside].shape)
+        return fields, flags
+
+    def _flagged(
+        self, cube: xr.Dataset, static: Sequence[str], flags: Bits
+    ) -> Iterator[tuple[xr.Dataset, tuple[slice, ...]]]:
+        """Read a cube part by part, put the flags of its predictors where it lies, and say where that is."""
         for window in self._windows(cube):
             part = cube.isel(window).compute()
             inside = tuple(window.get(dim, slice(None)) for dim in _dims(cube))
@@ -229,14 +243,7 @@ class Direct:
                 ranges=self.feature_ranges_,
                 position=lonlat(grid_of(part)) if self.with_position else (),
             )
-            # the last place is that of all that is put nowhere
-            flat = np.full((len(fields), flags[inside].size + 1), np.nan, dtype=np.float32)
-            for batch in if_any(sampler.batches(part, places=PLACES)):
-                _put(self.model.predict(batch.X), batch, flat)
-                done += int(np.count_nonzero(batch.index >= 0))
-                self.progress(done, flags.size)
-            fields[(slice(None), *inside)] = flat[:, :-1].reshape(-1, *flags[inside].shape)
-        return fields, flags
+            yield part, inside
 
     def _windows(self, cube: xr.Dataset) -> Iterator[dict[str, slice]]:
         """Cut a lazy cube into parts that fit in memory and are predicted on their own."""

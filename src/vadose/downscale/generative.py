@@ -20,9 +20,9 @@ from vadose.downscale.base import Progress, Reach, save_downscaler
 from vadose.downscale.direct import PLACES, Direct, if_any
 from vadose.downscale.members import sum_up
 from vadose.downscale.noise import Coherence, Noise, day_numbers
-from vadose.downscale.provenance import Bits, flags_of_predictors
+from vadose.downscale.provenance import Bits
 from vadose.errors import ModelProblem, ValueProblem
-from vadose.grids import grid_of, lonlat
+from vadose.grids import grid_of
 from vadose.models import load_model
 from vadose.models.base import Column, Groups, Model, Table, quiet, read_description
 from vadose.samples import Sampler
@@ -275,16 +275,7 @@ class _Drawn(Direct):
         self.members = np.full((self.noise.members, *shape), np.nan, dtype=np.float32)
         flags = np.empty(shape, dtype=np.uint16)
         done = 0
-        for window in self._windows(cube):
-            part = cube.isel(window).compute()
-            inside: Any = tuple(window.get(dim, slice(None)) for dim in dims)
-            flags[inside] = flags_of_predictors(
-                part,
-                static,
-                flags[inside].shape,
-                ranges=self.feature_ranges_,
-                position=lonlat(grid_of(part)) if self.with_position else (),
-            )
+        for part, inside in self._flagged(cube, static, flags):
             places = flags[inside].size
             # the last place is that of all that is put nowhere
             flat = np.full((self.noise.members, places + 1), np.nan, dtype=np.float32)

@@ -19,14 +19,13 @@ from scipy.sparse import csr_array
 from vadose.cubes.places import goes_round, places
 from vadose.errors import CubeProblem, NoOverlap, ValueProblem
 from vadose.grids import cell_area, grid_of
+from vadose.samples.blocks import EARTH
 from vadose.validate.match import at_stations, check_stations, find_cells, station_coordinates
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
-#: Mean radius of the Earth, km.
-EARTH = 6371.0088
 #: Time steps that are averaged over a footprint at once.
 _STEPS = 64
 #: Places counted in degrees: longitude is the column, latitude the row.
