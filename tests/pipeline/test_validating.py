@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from vadose.errors import (
     UnknownName,
     ValueProblem,
 )
+from vadose.pipeline import map_scores
 from vadose.pipeline.asking import USED, Asked
 from vadose.pipeline.calibrating import calibrated
 from vadose.pipeline.folder import RunFolder
@@ -177,6 +179,15 @@ def test_maps_are_told_beside_the_truth(judged, run):
     assert -1 <= own["within_cell_median_r"] <= 1
     table = pd.read_csv(run / "validation/maps.csv")
     assert {"nearest", "smooth", "forest_closed", "truth"} == set(table["product"])
+
+
+def test_maps_too_large_for_all_dates_are_judged_on_some(run, monkeypatch):
+    few = partial(map_scores.on_dates, cells=3 * 32 * 32)
+    monkeypatch.setattr(map_scores, "on_dates", few)
+    table = map_scores.score_maps(RunFolder(run))[1]
+    assert table["time"].nunique() == 3
+    own = table[table["product"] == "forest_closed"]
+    assert own["closure_max"].max() < 1e-3
 
 
 def test_a_station_that_took_part_is_refused(run, stations, earth):

@@ -54,10 +54,13 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
         Medians over dates by product, for ``summary.json``; and a table with a row per product and date.
     """
     recipe = folder.recipe
-    coarse = open_cube(folder / "coarse.zarr")[recipe.target]
     fields = _chosen_fields(folder, recipe)
-    coarse = on_dates(coarse).load()
     first = next(iter(fields.values()))
+    coarse = open_cube(folder / "coarse.zarr")[recipe.target]
+    is_series = "time" in coarse.dims
+    # the dates that the fine fields leave room for
+    coarse = coarse.sel(time=first["time"]) if is_series else coarse.expand_dims("time")
+    coarse = coarse.load()
     steps = nesting(grid_of(coarse), grid_of(first))
     seams = {"coarse_cell": {dim: steps[dim] for dim in ("y", "x")}}
     tiles = folder / f"predictions/{recipe.publish}.tiles.json"
@@ -114,10 +117,7 @@ def _chosen_fields(folder: RunFolder, recipe: Recipe) -> dict[str, xr.DataArray]
     }
     if recipe.build.withhold:
         fields[TRUTH] = on_dates(open_cube(folder / "truth.zarr")[recipe.target]).load()
-    return {
-        name: field if "time" in field.dims else field.expand_dims("time")
-        for name, field in fields.items()
-    }
+    return fields
 
 
 def on_dates(field: xr.DataArray, cells: int = CELLS) -> xr.DataArray:
