@@ -28,6 +28,8 @@ from vadose.schema import VARIABLES, variable
 DEMO_RECIPE = Path(__file__).parents[1] / "sample.yaml"
 
 
+#: Methods that every recipe has: the coarse input, copied and interpolated.
+BASELINES = ("nearest", "smooth")
 #: Kinds with one model whose features can be compared with what it learned from.
 LEARNING = ("direct", "multiscale", "residual")
 
@@ -213,7 +215,7 @@ class Recipe(Part):
                 raise ValueError(f"the target {layer!r} stands among the predictors")
         if self.target in self.also:
             raise ValueError(f"the target {self.target!r} stands among the layers of also")
-        for baseline in ("nearest", "smooth"):
+        for baseline in BASELINES:
             if baseline not in self.methods or self.methods[baseline].kind != baseline:
                 raise ValueError(
                     f"methods lack {baseline!r} of that kind: every score stands beside the coarse "

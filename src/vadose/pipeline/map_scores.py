@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from vadose.config import Recipe
+from vadose.config import BASELINES, Recipe
 from vadose.errors import UnknownName, ValueProblem
 from vadose.grids import grid_of, nesting
 from vadose.pipeline.folder import RunFolder
@@ -42,7 +42,6 @@ RAIN = 20_000_000
 #: Sides of a box for spectra, the largest that fits is taken.
 BOXES = (64, 32, 16)
 TRUTH = "truth"
-BASELINES = ("nearest", "smooth")
 
 
 def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from vadose.config import Recipe
+from vadose.config import BASELINES, Recipe
 from vadose.cubes.regrid import nearest, smooth
 from vadose.downscale.baselines import Interpolation
 from vadose.downscale.root_zone import ROOT_ZONE, SoilWaterIndex
@@ -23,7 +23,6 @@ from vadose.validate.metrics import METRICS
 from vadose.validate.protocol import closure, compare, gains
 from vadose.validate.stations import score_stations, station_gains, summary
 
-BASELINES = ("nearest", "smooth")
 #: Steps from which on the past of the surface is a baseline for the root zone.
 DAYS_OF_MEMORY = 30
 Scores = dict[str, Any]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from vadose.config import Recipe
+from vadose.config import BASELINES, Recipe
 from vadose.errors import NoOverlap
 from vadose.grids import grid_of
 from vadose.pipeline.asking import Asked, fields_of, guard, stations_of
@@ -29,7 +29,6 @@ from vadose.validate.times import Days, Interval, Window
 
 #: Told steps done, steps in all, and a word.
 Step = Callable[..., None]
-BASELINES = ("nearest", "smooth")
 #: Metrics of the summary.
 TOLD = ("r", "bias", "mae", "rmse", "ubrmse", "kge_2012", "slope")
 #: Fewest pairs of a station where none has as many as asked for.

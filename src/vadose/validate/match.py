@@ -101,15 +101,7 @@ def at_stations(field: xr.DataArray, stations: xr.Dataset) -> xr.DataArray:
     array([[0.3],
            [nan]])
     """
-    check_stations(stations)
-    if set(field.dims) not in ({"time", "y", "x"}, {"y", "x"}):
-        raise CubeProblem(
-            str(field.name or "field"),
-            found=f"dimensions {field.dims}",
-            expected="[time,] y, x",
-            remedy="Take the mean of an ensemble, or one member.",
-        )
-    grid = grid_of(field)
+    grid = check_field(field, stations)
     rows, columns = find_cells(grid, stations)
     is_inside = rows >= 0
     if not is_inside.any():
@@ -220,6 +212,25 @@ def station_coordinates(stations: xr.Dataset) -> dict[str, xr.Variable]:
         for name, coordinate in stations.coords.items()
         if coordinate.dims == ("station",)
     }
+
+
+def check_field(field: xr.DataArray, stations: xr.Dataset) -> GeoBox:
+    """Check what stations are to be compared with, and give its grid.
+
+    Raises
+    ------
+    CubeProblem
+        Dims other than ``[time,] y, x``, or no stations with one layer each.
+    """
+    check_stations(stations)
+    if set(field.dims) not in ({"time", "y", "x"}, {"y", "x"}):
+        raise CubeProblem(
+            str(field.name or "field"),
+            found=f"dimensions {field.dims}",
+            expected="[time,] y, x",
+            remedy="Take the mean of an ensemble, or one member.",
+        )
+    return grid_of(field)
 
 
 def check_stations(stations: xr.Dataset) -> None:

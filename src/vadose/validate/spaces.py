@@ -17,10 +17,10 @@ from odc.geo.geobox import GeoBox
 from scipy.sparse import csr_array
 
 from vadose.cubes.places import goes_round, places
-from vadose.errors import CubeProblem, NoOverlap, ValueProblem
+from vadose.errors import NoOverlap, ValueProblem
 from vadose.grids import cell_area, grid_of
 from vadose.samples.blocks import EARTH
-from vadose.validate.match import at_stations, check_stations, find_cells, station_coordinates
+from vadose.validate.match import at_stations, check_field, find_cells, station_coordinates
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ class NearestCentre:
 
     def take(self, field: xr.DataArray, stations: xr.Dataset) -> xr.DataArray:
         """Take the value of the nearest cell."""
-        grid = _check(field, stations)
+        grid = check_field(field, stations)
         cells, _ = self._nearest(grid, stations)
         station = np.flatnonzero(cells >= 0)
         return _averaged(
@@ -126,7 +126,7 @@ class Footprint:
 
     def take(self, field: xr.DataArray, stations: xr.Dataset) -> xr.DataArray:
         """Take the weighted mean over the footprint."""
-        grid = _check(field, stations)
+        grid = check_field(field, stations)
         station, cells, distance = _neighbours(grid, stations, self._end())
         is_inside = (find_cells(grid, stations)[0] >= 0)[station]
         station, cells, distance = station[is_inside], cells[is_inside], distance[is_inside]
@@ -144,18 +144,6 @@ class Footprint:
             )
         deviation = self.size / np.sqrt(8 * np.log(2))
         return self.size if self.shape == "disc" else float(_END * deviation)
-
-
-def _check(field: xr.DataArray, stations: xr.Dataset) -> GeoBox:
-    check_stations(stations)
-    if set(field.dims) not in ({"time", "y", "x"}, {"y", "x"}):
-        raise CubeProblem(
-            str(field.name or "field"),
-            found=f"dimensions {field.dims}",
-            expected="[time,] y, x",
-            remedy="Take the mean of an ensemble, or one member.",
-        )
-    return grid_of(field)
 
 
 def _neighbours(
