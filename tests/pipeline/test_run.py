@@ -85,15 +85,13 @@ def test_scores_stand_beside_the_coarse_input(whole):
 
 
 def test_stage_by_stage_after_a_full_disk_gives_the_same_bits(recipe, whole, tmp_path, monkeypatch):
-    import vadose.store
-
     out = tmp_path / "staged"
 
     def full(cube, path, **named):
         raise FileProblem(path, found="no space left on the device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(vadose.store, "write_cube", full)
+        patch.setattr("vadose.pipeline.building.write_cube", full)
         with pytest.raises(FileProblem, match="no space left"):
             pipeline.build(recipe, out)
     assert pipeline.finished(out) == []
