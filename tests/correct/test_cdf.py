@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vadose.correct import CDFMatching, Quantiles, learn_quantiles, match_quantiles
+from vadose.correct import CDFMatching
 from vadose.errors import ValueProblem
+from vadose.samples.quantiles import Quantiles, learn_quantiles, match_quantiles
 
 VALUES = arrays(np.float64, 60, elements=st.floats(0, 0.625, width=32))
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadose.errors import CubeProblem, UnknownName, ValueProblem
+from vadose.samples.gaps import gap_ages, lay_gaps
 from vadose.synthetic import world
 from vadose.synthetic.views import swaths
-from vadose.validate.gaps import baselines, gap_ages, lay_gaps, score_filled
+from vadose.validate.gaps import baselines, score_filled
 from vadose.validate.metrics import METRICS
 from vadose.validate.statistics import moments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vadose.correct.base import DESCRIPTION, Corrector
-from vadose.correct.cdf import CDFMatching, Quantiles, learn_quantiles, match_quantiles
+from vadose.correct.cdf import CDFMatching
 from vadose.correct.chain import Chain, Nothing
 from vadose.correct.forest import Forest
 from vadose.correct.held_out import (
@@ -93,7 +93,6 @@ __all__ = [
     "Nothing",
     "Pairs",
     "Points",
-    "Quantiles",
     "Regression",
     "Seasonal",
     "Verdict",
@@ -102,9 +101,7 @@ __all__ = [
     "correct_held_out",
     "corrector_class",
     "decision",
-    "learn_quantiles",
     "load_corrector",
-    "match_quantiles",
     "network_folds",
     "pairs_of",
     "pairs_of_table",

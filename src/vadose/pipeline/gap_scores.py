@@ -19,9 +19,10 @@ from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.methods import learner, without_learning
 from vadose.pipeline.plain import plain
+from vadose.samples.gaps import lay_gaps
 from vadose.store import open_cube
 from vadose.synthetic.views import swaths
-from vadose.validate.gaps import lay_gaps, score_filled
+from vadose.validate.gaps import score_filled
 
 #: Steps over which the same gap is laid.
 STEPS = (1, 3, 6)
