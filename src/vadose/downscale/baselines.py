@@ -12,7 +12,12 @@ from odc.geo.geobox import GeoBox
 
 from vadose.cubes.regrid import is_global, nearest, smooth
 from vadose.downscale.base import Reach, align, as_cube
-from vadose.downscale.provenance import WITHOUT_PREDICTOR, flags_of_predictors, settled
+from vadose.downscale.provenance import (
+    WITHOUT_PREDICTOR,
+    coarse_gaps,
+    flags_of_predictors,
+    settled,
+)
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import grid_of, placed
 from vadose.schema import FLAGS, GRID_MAPPING, check_cube
@@ -59,7 +64,7 @@ class Interpolation:
         """Interpolate where all variables of the fine cube have a value."""
         fine, grid = align(fine, coarse, self.target)
         values = self.rule(coarse[self.target], grid)
-        return _product(values, fine, coarse[self.target], grid)
+        return _product(values, fine, coarse, self.target, grid)
 
 
 class ClimatologicalPattern:
@@ -104,21 +109,21 @@ class ClimatologicalPattern:
         values = smooth(mean, grid) + anomaly
         values = values.transpose(*coarse[self.target].dims).clip(min=0.0)
         values.attrs = dict(coarse[self.target].attrs)
-        return _product(values, fine, coarse[self.target], grid)
+        return _product(values, fine, coarse, self.target, grid)
 
 
 def _product(
-    values: xr.DataArray, fine: xr.Dataset, coarse: xr.DataArray, grid: GeoBox
+    values: xr.DataArray, fine: xr.Dataset, coarse: xr.Dataset, target: str, grid: GeoBox
 ) -> xr.Dataset:
     """Put values together with where they come from and what is missing beneath them."""
-    target, cover = str(coarse.name), placed(grid_of(coarse), grid)[1]
+    cover = placed(grid_of(coarse), grid)[1]
     if "flags" in fine:
         flags = fine["flags"].values & np.uint16(FLAGS.mask(*WITHOUT_PREDICTOR))
     else:
         static = [str(name) for name, array in fine.data_vars.items() if "time" not in array.dims]
         flags = flags_of_predictors(fine.compute(), static, values.shape)
     values = values.where(flags == 0)
-    flags, codes = settled(flags, values.values, coarse.isel(cover).isnull().values)
+    flags, codes = settled(flags, values.values, coarse_gaps(coarse, target).isel(cover).values)
     return as_cube(values, target, values.copy(data=codes), values.copy(data=flags))
 
 

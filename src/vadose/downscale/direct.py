@@ -23,7 +23,13 @@ from vadose.downscale.base import (
     save_downscaler,
     tell,
 )
-from vadose.downscale.provenance import Bits, feature_ranges, flags_of_predictors, settled
+from vadose.downscale.provenance import (
+    Bits,
+    coarse_gaps,
+    feature_ranges,
+    flags_of_predictors,
+    settled,
+)
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import coordinates, grid_of, lonlat, placed
 from vadose.models.base import Column, Groups, Model, Table, quiet
@@ -176,7 +182,7 @@ class Direct:
         stack = stack.assign({name: array.compute() for name, array in static.items()})
         cube = _daily(stack, coarse[self.target])
         fields, flags = self._fields(cube, list(static), sampler)
-        is_gap = coarse[self.target].isel(cover).isnull().values
+        is_gap = coarse_gaps(coarse, self.target).isel(cover).values
         coords = coordinates(grid)
         if "time" in cube.dims:
             coords["time"] = cube["time"]

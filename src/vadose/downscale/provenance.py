@@ -123,7 +123,7 @@ def settled(flags: Bits, values: Values, is_coarse_gap: Mask) -> tuple[Bits, Cod
         The product's, dims ``[time,] y, x``; NaN where there is none. Only a value is extrapolated, and
         one that is missing under complete predictors was not predicted.
     is_coarse_gap
-        Coarse cells without a value, dims ``[time,] y, x``, under the fine grid.
+        Coarse cells without an observation (`coarse_gaps`), dims ``[time,] y, x``, under the fine grid.
 
     Returns
     -------
@@ -147,6 +147,33 @@ def settled(flags: Bits, values: Values, is_coarse_gap: Mask) -> tuple[Bits, Cod
     )
     put_flag(cells, "coarse_gap", is_coarse_gap[..., :, None, :, None])
     return flags, origins(flags)
+
+
+def coarse_gaps(coarse: xr.Dataset, target: str) -> xr.DataArray:
+    """Tell where the coarse field has no observation: no value, or one that fusion has filled.
+
+    Parameters
+    ----------
+    coarse
+        The target and, where it was fused, its ``origin``.
+    target
+        Name of the variable.
+
+    Returns
+    -------
+    xarray.DataArray
+        True in gaps, dims of the target.
+
+    Examples
+    --------
+    >>> coarse = xr.Dataset({"soil_moisture": ("x", [0.2, 0.3, np.nan]), "origin": ("x", [1, 3, 0])})
+    >>> coarse_gaps(coarse, "soil_moisture").values
+    array([False,  True,  True])
+    """
+    is_gap = coarse[target].isnull()
+    if "origin" in coarse:
+        is_gap = is_gap | (coarse["origin"] == ORIGIN.code("filled"))
+    return is_gap.transpose(*coarse[target].dims)
 
 
 def put_flag(flags: Bits, meaning: str, is_true: Mask) -> None:

@@ -29,6 +29,7 @@ from vadose.downscale.provenance import (
     Bits,
     Mask,
     beyond,
+    coarse_gaps,
     feature_ranges,
     flags_of_predictors,
     put_flag,
@@ -227,9 +228,10 @@ class Residual:
         stack = fine[self.predictors]
         static = [name for name in self.predictors if "time" not in stack[name].dims]
         moments = []
-        pairs = zip(_steps(stack, total), _steps(coarse[[self.target]], total), strict=True)
+        coarse_steps = coarse[[self.target]].assign(is_gap=coarse_gaps(coarse, self.target))
+        pairs = zip(_steps(stack, total), _steps(coarse_steps, total), strict=True)
         for count, (step, known) in enumerate(pairs):
-            moments.append(self._one_moment(step, known[self.target].astype("f8"), static))
+            moments.append(self._one_moment(step, known, static))
             self.progress(count + 1, total)
         values, flags, codes = (
             _stacked(list(fields), coarse[self.target], grid)
@@ -242,12 +244,12 @@ class Residual:
         return Reach(coarse=None, fine=None)
 
     def _one_moment(
-        self, step: xr.Dataset, target: xr.DataArray, static: Sequence[str]
+        self, step: xr.Dataset, coarse: xr.Dataset, static: Sequence[str]
     ) -> tuple[Array, Bits, Array]:
         """Give the field of one step with its flags and origins."""
         flags = flags_of_predictors(step, static, tuple(grid_of(step).shape))
         stack = derive(step, self.predictors)
-        is_gap = target.isnull().values
+        target, is_gap = coarse[self.target].astype("f8"), coarse["is_gap"].values
         is_known = stack.notnull().all("predictor") & nearest(target, grid_of(step)).notnull()
         field, is_beyond = self._down(stack.where(is_known), target)
         put_flag(flags, "extrapolated", is_beyond)
