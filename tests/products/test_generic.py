@@ -120,9 +120,10 @@ def test_south_african_smap_with_swath_gaps() -> None:
     described = Description(
         name="ZA", title="SMAP", layers={"soil_moisture": Layer(name, units="m3 m-3")}
     )
-    with pytest.raises(GridProblem, match=r"y: found steps from 0\.08"):
-        generic_product(described).open(path)  # rows of the EASE-Grid are uneven in degrees
-    cube = generic_product(replace(described, grid="EASE2_9km")).open(path)
+    # rows of the EASE-Grid are uneven in degrees; that it is one is seen, or said
+    cube = generic_product(described).open(path)
+    told = generic_product(replace(described, grid="EASE2_9km")).open(path)
+    xr.testing.assert_identical(cube.load(), told.load())
     expected = raw[:, ::-1] if rising[-1] > rising[0] else raw
     np.testing.assert_array_equal(cube["soil_moisture"].values, expected)
     assert np.isfinite(expected).mean() == pytest.approx(0.84, abs=0.01)

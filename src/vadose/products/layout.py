@@ -14,7 +14,7 @@ from vadose.errors import FileProblem
 from vadose.grids import named_grid
 from vadose.products.description import Description
 from vadose.products.formats import RasterFile
-from vadose.products.placement import Placement, place, place_on
+from vadose.products.placement import Placement, ease_grid, place, place_on
 from vadose.products.raw import LazyArray, RawFile, Stored
 from vadose.products.stamps import decode_times, stamp_in_name
 from vadose.schema import DIMS
@@ -107,6 +107,10 @@ def placement_of(
     is_in_degrees = not described.crs and _is_degrees(own["y"])
     if len(arrays) == 2 and named is not None and is_in_degrees and str(named.crs) != "EPSG:4326":
         return place_on(arrays["y"], arrays["x"], named, source=str(raw.path))
+    if len(arrays) == 2 and named is None and is_in_degrees:
+        found_ease = ease_grid(arrays["y"], arrays["x"], source=str(raw.path))
+        if found_ease is not None:
+            return found_ease
     if len(arrays) == 2:
         return place(
             arrays["y"],

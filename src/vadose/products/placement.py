@@ -17,7 +17,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from vadose.errors import GridProblem
-from vadose.grids import coordinates, lonlat
+from vadose.grids import EASE2_SHAPES, coordinates, lonlat, named_grid
 from vadose.products.raw import ArrangedArray, LazyArray
 
 Values = npt.NDArray[Any]
@@ -144,6 +144,34 @@ cells of the named grid.
     (top, is_south_up), (left, is_east_first) = spans["latitude"], spans["longitude"]
     part = grid[top : top + np.size(y), left : left + np.size(x)]
     return Placement(part, is_south_up, is_east_first)
+
+
+def ease_grid(y: Values, x: Values, *, source: str) -> Placement | None:
+    """Find the EASE-Grid 2.0 that latitudes and longitudes are cell centres of; None if there is none.
+
+    Files on such a grid often hold nothing but degrees, whose rows are not evenly spaced.
+
+    Examples
+    --------
+    >>> from vadose.grids import lonlat, named_grid
+    >>> longitude, latitude = lonlat(named_grid("EASE2_36km")[300:304, 500:506])
+    >>> found = ease_grid(latitude[:, 0].round(2), longitude[0].round(2), source="example.nc")
+    >>> found.grid == named_grid("EASE2_36km")[300:304, 500:506]
+    True
+    """
+    degrees = _numbers(x, f"{source}: x")
+    if degrees.size < 2 or np.size(y) < 2:
+        return None
+    step = abs(degrees[-1] - degrees[0]) / (degrees.size - 1)
+    for name, (_, columns) in EASE2_SHAPES.items():
+        # rounding of both ends, against the sizes of the grids, which are far apart
+        if abs(step * columns / 360 - 1) > 0.02:
+            continue
+        try:
+            return place_on(y, degrees, named_grid(name), source=source)
+        except GridProblem:
+            return None
+    return None
 
 
 def _numbers(values: Values, source: str) -> npt.NDArray[np.float64]:

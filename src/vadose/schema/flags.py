@@ -111,7 +111,7 @@ QUALITY = Bits(
 )
 
 #: Where the value of a pixel comes from.
-ORIGIN = Flags(("missing", "observed", "downscaled", "filled", "extrapolated", "masked"))
+ORIGIN = Flags(("missing", "observed", "downscaled", "filled", "extrapolated", "masked", "fused"))
 
 #: What holds of a pixel and day beside the one origin it has, and why it is masked.
 FLAGS = Bits(
