@@ -27,7 +27,7 @@ from vadose.schema import (
 )
 
 #: Units of docs/conventions.md.
-UNITS = {"m3 m-3", "K", "mm day-1", "kg m-2", "m", "degree", "%", "1"}
+UNITS = {"m3 m-3", "K", "mm day-1", "kg m-2", "m", "day", "degree", "%", "1"}
 UNITS |= {"degrees_east", "degrees_north"}
 
 
@@ -342,7 +342,7 @@ def test_unknown_codes_are_refused() -> None:
     cube = make_cube()
     cube["origin"].values[0, 0, 0] = 255
     with pytest.raises(
-        ValueProblem, match=r"origin: found 1 values .* worst 255, expected 0 to 5 1"
+        ValueProblem, match=r"origin: found 1 values .* worst 255, expected 0 to 6 1"
     ):
         check_values(cube)
 

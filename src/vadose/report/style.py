@@ -23,6 +23,7 @@ ORIGIN_COLOURS = {
     "filled": "#e69f00",
     "extrapolated": "#d55e00",
     "masked": NO_DATA,
+    "fused": "#009e73",
 }
 #: Origins of pixels that have no value.
 WITHOUT_VALUE = ("missing", "masked")
