@@ -43,6 +43,16 @@ QUICK: dict[str, dict[str, Any]] = {
         "batch": 32,
         "patience": 0,
     },
+    "diffusion_maps": {
+        "width": 16,
+        "levels": 1,
+        "steps": 3,
+        "draws": 2,
+        "epochs": 40,
+        "batch": 4,
+        "rate": 0.006,
+        "patience": 0,
+    },
     "lstm": {"hidden": 16, "epochs": 20, "batch": 8, "rate": 0.01, "patience": 0},
     "ensemble": {
         "members": {

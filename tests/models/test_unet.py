@@ -11,6 +11,7 @@ from vadose.errors import ModelProblem
 
 torch = pytest.importorskip("torch")
 
+from vadose.models import load_model  # noqa: E402
 from vadose.models.diffusion.maps import DiffusionMaps  # noqa: E402
 from vadose.models.diffusion.unet import MapNetwork, Tiles  # noqa: E402
 
@@ -182,6 +183,33 @@ def test_saved_and_loaded_it_gives_the_same_bits(
     model.save(tmp_path)
     again = DiffusionMaps.load(tmp_path)
     np.testing.assert_array_equal(again.predict(X[:2]), model.predict(X[:2]))
+
+
+def test_maps_depart_from_a_regression_as_at_cells_it_has_not_seen(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((30, 8, 8, 2)).astype("f4")
+    y = 0.2 + 0.2 * X[..., 0] + rng.normal(0.0, 0.03, X.shape[:-1])
+    X[:, 2, 3] = np.nan
+    y[:, 6, 7] = np.nan
+    quick = {"width": 8, "levels": 1, "epochs": 15, "batch": 4, "patience": 0, "steps": 6}
+    model = DiffusionMaps(residual=True, bounds=[0.15, 0.45], **quick).fit(X, y)
+    new = rng.random((4, 8, 8, 2)).astype("f4")
+    new[:, 1, 1] = np.nan
+    members = model.sample(new, rng.standard_normal((12, 4, 8, 8)))
+    is_there = np.isfinite(new[..., 0])
+    assert np.array_equal(np.isfinite(members), np.broadcast_to(is_there, members.shape))
+    assert members[:, is_there].min() >= 0.15
+    assert members[:, is_there].max() <= 0.45
+    error = members.mean(axis=0) - 0.2 - 0.2 * new[..., 0]
+    assert np.sqrt((error[is_there] ** 2).mean()) < 0.03
+    assert members.std(axis=0)[is_there].mean() == pytest.approx(0.03, rel=0.35)
+    model.save(tmp_path)
+    again = load_model(tmp_path)
+    np.testing.assert_array_equal(again.predict(new), model.predict(new))
+    both = np.stack([y, 1.0 - y], axis=-1)
+    both[:, 4, 4, 1] = np.nan  # one of the two is known there
+    two = DiffusionMaps(residual=True, **{**quick, "epochs": 1}).fit(X, both)
+    assert two.predict(new).shape == (4, 8, 8, 2)
 
 
 def test_sizes_that_make_no_network_are_refused() -> None:

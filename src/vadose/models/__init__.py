@@ -14,7 +14,7 @@ from vadose.models.boosting import Boosting
 from vadose.models.bpnn import BPNN
 from vadose.models.cnn import CNN
 from vadose.models.cnn_gru import CNNGRU
-from vadose.models.diffusion import Diffusion
+from vadose.models.diffusion import Diffusion, DiffusionMaps
 from vadose.models.dnn import DNN
 from vadose.models.ensemble import Ensemble
 from vadose.models.forest import RandomForest
@@ -24,7 +24,19 @@ from vadose.models.resnet import ResNet
 #: Every model by name.
 MODELS: dict[str, type[Model]] = {
     model.name: model
-    for model in (RandomForest, Boosting, BPNN, DNN, CNN, LSTM, CNNGRU, ResNet, Diffusion, Ensemble)
+    for model in (
+        RandomForest,
+        Boosting,
+        BPNN,
+        DNN,
+        CNN,
+        LSTM,
+        CNNGRU,
+        ResNet,
+        Diffusion,
+        DiffusionMaps,
+        Ensemble,
+    )
 }
 
 

@@ -71,6 +71,13 @@ SPACES: dict[str, dict[str, list[Any]]] = {
         "rate": [3e-4, 1e-2],
         "residual": [False, True],
     },
+    "diffusion_maps": {
+        "width": [16, 64],
+        "levels": [1, 3],
+        "omission": _DROPOUT,
+        "rate": [3e-4, 1e-2],
+        "residual": [False, True],
+    },
     # an ensemble weighs its members anyway; theirs are the parameters that matter
     "ensemble": {
         "members": ["dnn, cnn, lstm", "cnn, lstm", "boosting, lstm", "boosting, cnn, lstm"]

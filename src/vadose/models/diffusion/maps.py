@@ -11,8 +11,9 @@ import numpy.typing as npt
 from vadose.errors import ModelProblem
 from vadose.models.base import Column, Groups, Kind, Table
 from vadose.models.diffusion.conditions import Conditions
+from vadose.models.diffusion.departures import Departing
 from vadose.models.diffusion.generator import Generator
-from vadose.models.network import Network
+from vadose.models.network import PREDICTED_AT_ONCE, Network
 from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range, check_odd
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from vadose.models.diffusion.unet import MapNetwork
 
 
-class DiffusionMaps(Generator):
+class DiffusionMaps(Departing):
     """Learn to make noise into maps of the target, given maps of the features.
 
     As `vadose.models.diffusion.Diffusion`, but a map is made as a whole by a small U-Net: what neighbours
@@ -35,7 +36,7 @@ class DiffusionMaps(Generator):
     tile
         Cells along the side of the tiles in which a map goes through each step; 0: at once. A matter of
         memory and not of the result: tiles see what surrounds them, and meet again after every step.
-    conditions, bounds, schedule, prediction, sampler, steps, draws, width, dropout, omission
+    conditions, residual, bounds, schedule, prediction, sampler, steps, draws, width, dropout, omission, folds
         See `vadose.models.diffusion.Diffusion`.
     epochs, batch, rate, decay, patience, seed
         See `vadose.models.training.Plan`.
@@ -71,12 +72,14 @@ class DiffusionMaps(Generator):
         "omission": SHARE,
         "levels": COUNT,
         "tile": COUNT_OR_NONE,
+        "folds": Range(2),
     }
 
     def __init__(
         self,
         *,
         conditions: Mapping[str, int] | None = None,
+        residual: bool = False,
         bounds: Sequence[float] | None = None,
         schedule: str = "cosine",
         prediction: str = "v",
@@ -89,6 +92,7 @@ class DiffusionMaps(Generator):
         tile: int = 0,
         dropout: float = 0.0,
         omission: float = 0.2,
+        folds: int = 5,
         epochs: int = 60,
         batch: int = 8,
         rate: float = 2e-3,
@@ -110,13 +114,14 @@ class DiffusionMaps(Generator):
             patience=patience,
             seed=seed,
         )
-        self.conditions, self.width, self.levels, self.kernel = conditions, width, levels, kernel
+        self.conditions, self.residual, self.folds = conditions, residual, folds
+        self.width, self.levels, self.kernel = width, levels, kernel
         self.tile, self.dropout, self.omission, self.finer = tile, dropout, omission, 1
 
     def fit(
         self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
     ) -> Self:
-        """Train, see `vadose.models.network.Network.fit`."""
+        """Train, see `vadose.models.diffusion.departures.Departing.fit`."""
         self._split(np.shape(X)[-1])
         self.finer = 1
         return super().fit(X, y, weight=weight, groups=groups)
@@ -142,6 +147,10 @@ class DiffusionMaps(Generator):
         )
         network.set_finer(1)
         return network
+
+    def _at_once(self, shape: tuple[int, ...]) -> int:
+        """Say how many small maps go through side by side."""
+        return max(1, PREDICTED_AT_ONCE // max(shape[1] * shape[2], 1))
 
     def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scale and encode as rows are; the last channel tells which cells there are."""

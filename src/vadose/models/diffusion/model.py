@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from vadose.models.base import Column, Groups, Kind, Table, check_training
+from vadose.models.base import Groups, Kind, Table
 from vadose.models.diffusion.conditions import Conditions
-from vadose.models.diffusion.departures import fit_departures
+from vadose.models.diffusion.departures import Departing
 from vadose.models.diffusion.generator import Generator
-from vadose.models.forest import RandomForest
-from vadose.models.network import LEAST
 from vadose.models.ranges import COUNT, SHARE, Range
 
 if TYPE_CHECKING:
     from vadose.models.diffusion.denoiser import Denoiser
 
-#: Folder of the regression inside that of the model.
-REGRESSION = "regression"
 
-
-class Diffusion(Generator):
+class Diffusion(Departing):
     """Learn to make noise into values of the target, given the features.
 
     Where a regression gives the mean, this gives members: each is what the target may be. From the same
@@ -141,32 +135,9 @@ class Diffusion(Generator):
     def fit(
         self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
     ) -> Self:
-        """Train, see `vadose.models.network.Network.fit`; with `residual`, after the regression.
-
-        Raises
-        ------
-        ModelProblem
-            Parameters out of their range, samples that do not suit, fewer groups than folds, or a loss
-            that is not finite.
-        MissingExtra
-            Without torch.
-        UnknownName
-            A condition, schedule, prediction or sampler that does not exist.
-        """
-        self._check()
-        table, target, weight = check_training(X, y, weight, least=LEAST, kind=self.kind)
-        self._split(table.shape[-1])
-        if self.residual:
-            self.regression_, target = fit_departures(
-                table,
-                target,
-                weight=weight,
-                groups=groups,
-                folds=self.folds,
-                seed=self.seed,
-                folder=None if self.checkpoint is None else self.checkpoint / REGRESSION,
-            )
-        return super().fit(table, target, weight=weight, groups=groups)
+        """Train, see `vadose.models.diffusion.departures.Departing.fit`."""
+        self._split(np.shape(X)[-1])
+        return super().fit(X, y, weight=weight, groups=groups)
 
     def _split(self, features: int) -> Conditions:
         return Conditions(self.conditions or {}, features)
@@ -186,24 +157,3 @@ class Diffusion(Generator):
     def _scaled(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scale plain features and statistics, and encode time and place."""
         return self._split(table.shape[-1]).encode(table, super()._scaled(table))
-
-    def _expected(self, table: npt.NDArray[np.float32]) -> Column:
-        if not self.residual:
-            return super()._expected(table)
-        return self.regression_.predict(table).reshape(len(table), -1)
-
-    def save(self, folder: Path) -> None:
-        """Write ``model.json`` and ``weights.safetensors``, and with `residual` a folder ``regression``."""
-        super().save(folder)
-        if self.residual:
-            inner = folder / REGRESSION
-            inner.mkdir()
-            self.regression_.save(inner)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a saved model, see `vadose.models.network.Network.load`."""
-        model = super().load(folder)
-        if model.residual:
-            model.regression_ = RandomForest.load(Path(folder) / REGRESSION)
-        return model
