@@ -25,10 +25,10 @@ from vadose.errors import (
     ValueProblem,
 )
 from vadose.pipeline import map_scores
-from vadose.pipeline.asking import USED, Asked
+from vadose.pipeline.asking import Asked
 from vadose.pipeline.calibrating import calibrated
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.places import open_places
+from vadose.pipeline.places import USED, open_places
 from vadose.store import open_cube, sha256
 from vadose.synthetic import world, write_stations
 

@@ -7,6 +7,7 @@ wrong type are errors that name the place, what was found and the nearest valid 
 from __future__ import annotations
 
 import difflib
+import inspect
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,7 +19,14 @@ from pydantic import (
 )
 
 from vadose.config.build import Build, Part, Stations
-from vadose.config.learning import Confidence, Correction, Hold, Search, checked_parameters
+from vadose.config.learning import (
+    Conditions,
+    Confidence,
+    Correction,
+    Hold,
+    Search,
+    checked_parameters,
+)
 from vadose.config.reading import checked, read_text
 from vadose.errors import UnknownName, VadoseError
 from vadose.models import MODELS
@@ -67,6 +75,8 @@ class Method(Part):
     members, noise, steps
         Of generative downscaling: fields to draw, how their noise hangs together, and calls of the network
         for each.
+    conditions
+        What steers generative downscaling, or direct learning with the same model, beside the predictors.
     """
 
     title: str
@@ -96,6 +106,7 @@ class Method(Part):
     members: int = Field(default=10, ge=2)
     noise: Literal["shared", "smooth", "independent"] = "shared"
     steps: int = Field(default=20, ge=1, le=1000)
+    conditions: Conditions | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -134,11 +145,23 @@ class Method(Part):
             )
         if self.search is not None and self.kind not in ("direct", "residual"):
             raise ValueError(f"kind {self.kind!r} takes no search")
+        if self.conditions is not None and not self._takes_conditions():
+            raise ValueError(
+                f"kind {self.kind!r} with model {self.model!r} takes no conditions, expected "
+                "'generative' or 'direct' with a diffusion model"
+            )
         if self.weights is not None and len(self.weights) != len(self.of):
             raise ValueError(f"{len(self.weights)} weights for {len(self.of)} methods")
         if self.weights is not None and not (min(self.weights) >= 0 and sum(self.weights) > 0):
             raise ValueError(f"weights {self.weights}, expected 0 or more and not all 0")
         return self
+
+    def _takes_conditions(self) -> bool:
+        knows = (
+            self.model is not None
+            and "conditions" in inspect.signature(MODELS[self.model]).parameters
+        )
+        return knows and self.kind in ("direct", "generative")
 
 
 class Recipe(Part):
@@ -229,6 +252,7 @@ class Recipe(Part):
                 if part not in earlier:
                     raise ValueError(str(UnknownName(f"method (in {name}: of)", part, earlier)))
             earlier.append(name)
+            self._check_conditions(name, method)
         last = self.methods.get(self.publish)
         while last is not None and last.kind == "close":
             last = self.methods.get(last.of[0])
@@ -240,6 +264,20 @@ class Recipe(Part):
         if self.publish not in self.methods:
             raise ValueError(str(UnknownName("method (in publish)", self.publish, self.methods)))
         return self
+
+    def _check_conditions(self, name: str, method: Method) -> None:
+        if method.conditions is None:
+            return
+        doubled = [one for one in method.conditions.names if one in self.predictors]
+        if doubled:
+            raise ValueError(
+                f"{name!r} has {doubled[0]!r} as a condition and the recipe as a predictor, "
+                "expected one of them"
+            )
+        if method.conditions.stations is not None and self.stations is None:
+            raise ValueError(
+                f"{name!r} asks for conditions of stations and the recipe has none, expected stations:"
+            )
 
 
 def _known_variable(name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vadose.config.build import Part
 from vadose.correct import corrector_class
+from vadose.downscale.conditions import CALENDAR, LEAST, STATISTICS
 from vadose.errors import ModelProblem, UnknownName, VadoseError
 from vadose.models import MODELS, suited_parameters
 from vadose.models.ensemble import Ensemble
@@ -56,6 +57,55 @@ class Correction(Part):
         except VadoseError as error:
             raise ValueError(str(error)) from error
         return self
+
+
+def _share_or_names(value: Any) -> Any:
+    """Refuse what pydantic would take for a number, or call by the names of its own types."""
+    if isinstance(value, bool) or not isinstance(value, int | float | list):
+        raise ValueError("expected a share of the stations, such as 0.5, or a list of their names")
+    if isinstance(value, list):
+        if not all(isinstance(name, str) for name in value):
+            raise ValueError("expected names of stations; put numbers in quotes")
+        doubled = sorted({name for name in value if value.count(name) > 1})
+        if doubled:
+            raise ValueError(f"{', '.join(doubled)} named twice")
+        if len(value) < LEAST:
+            raise ValueError(
+                f"{len(value)} stations, expected {LEAST} or more: they make statistics"
+            )
+    elif not 0 < value <= 1:
+        raise ValueError("expected a share of the stations, above 0 and up to 1")
+    return value
+
+
+class Conditions(Part):
+    """Say what steers a generative model beside the predictors: what is the same everywhere on a day.
+
+    Attributes
+    ----------
+    day, year
+        Whether it is told the day of the year, and the year.
+    stations
+        Share of the recipe's ``stations:`` whose statistics of the day it is told (mean, standard deviation,
+        quartiles), drawn by the recipe's seed; or their names, ``station`` or ``network/station``. These
+        stations judge nothing; the others do.
+    """
+
+    day: bool = False
+    year: bool = False
+    stations: Annotated[float | list[str] | None, BeforeValidator(_share_or_names)] = None
+
+    @model_validator(mode="after")
+    def _has_some(self) -> Self:
+        if not self.names:
+            raise ValueError("no condition, expected day: true, year: true or stations: 0.5")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name the variables that are added to the cubes, in their order."""
+        calendar = [name for name, on in zip(CALENDAR, (self.day, self.year), strict=True) if on]
+        return (*calendar, *(STATISTICS if self.stations is not None else ()))
 
 
 class Confidence(Part):

@@ -165,6 +165,7 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
     Where the recipe holds a part back, it is hidden from the models, and ``fit_scores.json`` says how
     well direct methods give the coarse target there.
     """
+    from vadose.pipeline.conditions import find_conditions
     from vadose.pipeline.learning import (
         coarse_predictions,
         coarse_scores,
@@ -183,12 +184,14 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
         coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
         parts = held_back(recipe, coarse)
         known = learned_from(recipe, coarse, parts)
+        conditions = find_conditions(folder, coarse)
         (folder / "models").mkdir(exist_ok=True)
         for name, method in recipe.methods.items():
             if method.model is None or (folder / f"models/{name}").exists():
                 continue
             with progress(f"Learning: {method.title}") as step:
-                fit_method(recipe, name, known, fine, folder.path, step)
+                given = conditions.get(name)
+                fit_method(recipe, name, known, fine, folder.path, step, conditions=given)
         drop_trainings(folder.path)
         if parts is not None:
             with progress("Scoring what was held back"):
@@ -338,16 +341,18 @@ def report(path: str | Path, *, progress: Progress = quiet) -> Path:
     import json
 
     from vadose.pipeline.parts import importances_of
+    from vadose.pipeline.places import note_on_judges
     from vadose.report.html import write_report
 
     folder = RunFolder(Path(path))
     folder.need("validate")
     with folder.stage("report"), progress("Drawing the report"):
         inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
-        folder.write_json("manifest.json", manifest(folder, inputs))
+        notes = note_on_judges(folder.path)
+        folder.write_json("manifest.json", manifest(folder, inputs, notes))
         folder.write_text("importances.csv", importances_of(folder))
         page = write_report(folder.path)
-    folder.write_json("manifest.json", manifest(folder, inputs))
+    folder.write_json("manifest.json", manifest(folder, inputs, notes))
     return page
 
 

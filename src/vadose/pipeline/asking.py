@@ -14,14 +14,18 @@ from odc.geo.geobox import GeoBox
 from vadose.errors import UnknownName, ValueProblem
 from vadose.grids import grid_of
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.places import SERIES, open_places, own_stations
+from vadose.pipeline.places import (
+    SERIES,
+    open_places,
+    own_stations,
+    placed_stations,
+    used_stations,
+)
 from vadose.store import open_cube, open_netcdf
 from vadose.validate.leakage import check_independent
 from vadose.validate.match import grid_box
 from vadose.validate.spaces import ContainingCell, Footprint, NearestCentre, Space
 
-#: Where the run says which stations took part in making it, by role.
-USED = "used_stations.json"
 #: Widest footprint, km.
 WIDEST = 500.0
 #: Length of a degree on the equator, km.
@@ -156,14 +160,11 @@ def guard(folder: RunFolder, stations: xr.Dataset, fields: Mapping[str, xr.DataA
     ValueProblem
         Names them.
     """
-    path = folder / USED
-    if path.exists():
-        check_independent(stations, json.loads(path.read_text(encoding="utf-8")))
+    if used := used_stations(folder.path):
+        check_independent(stations, used)
     for name, one in fields.items():
         if CORRECTED_WITH in one.attrs:
-            used = json.loads(one.attrs[CORRECTED_WITH])
-            places = {key: ("station", used[key]) for key in ("network", "lat", "lon")}
-            known = xr.Dataset(coords={"station": used["station"], **places})
+            known = placed_stations(json.loads(one.attrs[CORRECTED_WITH]))
             check_independent(stations, {f"correction of {name}": known})
 
 

@@ -18,9 +18,10 @@ from vadose.downscale.downscaler import Direct, Residual, load_downscaler
 from vadose.downscale.intervals import Intervals, calibrate
 from vadose.errors import RunProblem
 from vadose.models.crossvalidation import deal_folds
+from vadose.pipeline.conditions import with_conditions
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.map_scores import evenly
-from vadose.pipeline.places import OWN, own_stations
+from vadose.pipeline.places import has_judges, own_stations
 from vadose.pipeline.plain import plain
 from vadose.schema import FLAGS, variable
 from vadose.store import open_cube, open_windows
@@ -85,7 +86,7 @@ def calibrated(folder: RunFolder, stores: str) -> dict[str, Any]:
 def _points(folder: RunFolder, recipe: Recipe, store: str) -> tuple[str, Points]:
     if recipe.build.withhold:
         return "a withheld truth", _of_truth(folder, recipe, store)
-    if (folder / OWN).exists():
+    if has_judges(folder.path):
         return "stations", _of_stations(folder, recipe, store)
     method = recipe.methods[recipe.publish]
     while method.of:  # what wrappers do to a coarse cell is not known out of fold
@@ -94,6 +95,7 @@ def _points(folder: RunFolder, recipe: Recipe, store: str) -> tuple[str, Points]
     fitted = load_downscaler(folder / f"models/{name}") if method.model is not None else None
     if isinstance(fitted, Direct | Residual):
         coarse = open_cube(folder / "coarse.zarr").load()
+        coarse = with_conditions(coarse, folder / f"models/{name}")
         return "coarse cells out of fold", points_out_of_fold(fitted, coarse, seed=recipe.seed)
     raise RunProblem(
         folder.path,

@@ -189,16 +189,16 @@ class Explaining:
     def take(self) -> None:
         """Take samples at every scale, and group the features by how they go together in learning."""
         coarse = open_cube(self.folder / "coarse.zarr")
-        taken = take_scales(
+        self.learned, *finer = take_scales(
             self.folder,
             self.downscaler,
             samples=self.samples,
             learned=max(LEARNED, self.samples),
             rng=self._rng(0),
             known=learned_from(self.recipe, coarse, held_back(self.recipe, coarse)),
+            method=self.name,
         )
-        self.learned = taken[0]
-        self.scales = [taken[0].some(self.samples, self._rng(1)), *taken[1:]]
+        self.scales = [self.learned.some(self.samples, self._rng(1)), *finer]
         self.groups = feature_groups(self.learned.X, self.names)
         self.content["groups"] = {
             group: [self.names[column] for column in columns]
@@ -206,7 +206,7 @@ class Explaining:
         }
         self.content["outside"] = [
             {"scale": scale.name, "feature": feature, "share": share}
-            for scale in taken[1:]
+            for scale in finer
             for feature, share in share_outside(self.learned.X, scale.X, self.names).items()
         ]
 

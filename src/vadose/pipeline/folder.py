@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -273,8 +273,10 @@ def drop_previous(out: Path) -> None:
             shutil.rmtree(old)
 
 
-def manifest(folder: RunFolder, inputs: list[dict[str, str]]) -> dict[str, Any]:
-    """Say who ran what, when, from what and with which versions."""
+def manifest(
+    folder: RunFolder, inputs: list[dict[str, str]], notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Say who ran what, when, from what and with which versions; notes stand behind those of the recipe."""
     recipe, state = folder.recipe, folder.state
     return {
         "title": recipe.title,
@@ -291,7 +293,7 @@ def manifest(folder: RunFolder, inputs: list[dict[str, str]]) -> dict[str, Any]:
         "inputs": inputs,
         "target": recipe.target,
         "method": recipe.publish,
-        "warnings": list(recipe.notes),
+        "warnings": [*recipe.notes, *notes],
     }
 
 

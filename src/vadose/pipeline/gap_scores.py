@@ -11,11 +11,13 @@ import xarray as xr
 
 from vadose.cubes.regrid import area_mean
 from vadose.downscale.base import Downscaler
+from vadose.downscale.conditions import Conditioned
 from vadose.downscale.conserve import Blend, Closed
 from vadose.downscale.downscaler import load_downscaler
 from vadose.errors import ValueProblem
 from vadose.grids import grid_of
 from vadose.models.crossvalidation import parameters_of
+from vadose.pipeline.conditions import conditions_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.methods import learner, without_learning
 from vadose.pipeline.plain import plain
@@ -115,7 +117,9 @@ def anew(folder: RunFolder, name: str, fine: xr.Dataset) -> Downscaler:
         if method.search is not None:
             fitted = load_downscaler(folder / f"models/{name}").model
             found = {key: one for key, one in parameters_of(fitted).items() if key != "seed"}
-        return learner(recipe, name, _quiet, fine=fine, parameters=found)
+        made = learner(recipe, name, _quiet, fine=fine, parameters=found)
+        conditions = conditions_of(folder / f"models/{name}")
+        return made if conditions is None else Conditioned(made, conditions)
     parts = [anew(folder, part, fine) for part in method.of]
     if method.kind == "close":
         return Closed(parts[0])

@@ -13,11 +13,13 @@ import xarray as xr
 from vadose.config import Recipe
 from vadose.downscale.applicable import learn_area
 from vadose.downscale.base import Progress
+from vadose.downscale.conditions import DailyConditions
 from vadose.downscale.direct import Direct
 from vadose.downscale.downscaler import Learner, load_downscaler
 from vadose.downscale.residual import Residual
 from vadose.models.base import Model, quiet
 from vadose.models.crossvalidation import parameters_of
+from vadose.pipeline.conditions import KEPT, with_conditions
 from vadose.pipeline.methods import learner
 from vadose.pipeline.parts import AREA, learned_parts
 from vadose.samples import Split, split
@@ -48,7 +50,14 @@ def learned_from(recipe: Recipe, coarse: xr.Dataset, parts: Split | None) -> xr.
 
 
 def fit_method(
-    recipe: Recipe, name: str, known: xr.Dataset, fine: xr.Dataset, run: Path, progress: Progress
+    recipe: Recipe,
+    name: str,
+    known: xr.Dataset,
+    fine: xr.Dataset,
+    run: Path,
+    progress: Progress,
+    *,
+    conditions: DailyConditions | None = None,
 ) -> Learner:
     """Fit a method and write it to the run's ``models``; a stopped training goes on where it was.
 
@@ -64,7 +73,11 @@ def fit_method(
         Folder of the run.
     progress
         Told how it goes, with the losses.
+    conditions
+        What steers the method beside its predictors; kept with the model.
     """
+    if conditions is not None:
+        known = conditions.add(known)
     working = run / f"models/.{name}.training"
     parameters = searched(recipe, name, known, fine, working / "search", progress)
     downscaler = learner(recipe, name, progress, fine=fine, parameters=parameters)
@@ -74,6 +87,8 @@ def fit_method(
     with replaced(run / f"models/{name}") as partial:
         partial.mkdir()
         downscaler.save(partial)
+        if conditions is not None:
+            conditions.save(partial / KEPT)
         if recipe.applicability and name in learned_parts(recipe, recipe.publish):
             assert isinstance(downscaler, Direct | Residual)  # noqa: S101 - of these kinds
             learn_area(downscaler, known, seed=recipe.seed).save(partial / AREA)
@@ -134,7 +149,8 @@ def coarse_predictions(recipe: Recipe, run: Path, coarse: xr.Dataset) -> dict[st
         if method.kind in ("direct", "multiscale"):
             downscaler = load_downscaler(run / f"models/{name}")
             assert isinstance(downscaler, Direct)  # noqa: S101 - of these kinds
-            predicted[name] = downscaler.predict(coarse[recipe.predictors], coarse)
+            given = with_conditions(coarse, run / f"models/{name}")
+            predicted[name] = downscaler.predict(given[downscaler.predictors], coarse)
     return predicted
 
 

@@ -178,14 +178,17 @@ def learner(
     """
     method = recipe.methods[name]
     settings = dict(method.parameters if parameters is None else parameters)
+    # what steers it comes after the predictors, and is laid on the cubes that it is given
+    steering = () if method.conditions is None else method.conditions.names
+    predictors = [*recipe.predictors, *steering]
     if method.model == "diffusion" and "conditions" not in settings:
         position = ("longitude", "latitude") if method.with_position else ()
-        settings["conditions"] = find_conditions([*recipe.predictors, *position])
+        settings["conditions"] = find_conditions([*predictors, *position])
     model = new_model(str(method.model), seed=recipe.seed, **settings)
     if method.kind == "generative":
         return Generative(
             model,
-            recipe.predictors,
+            predictors,
             target=recipe.target,
             members=method.members,
             noise=method.noise,
@@ -198,7 +201,7 @@ def learner(
     if method.kind == "direct":
         return Direct(
             model,
-            recipe.predictors,
+            predictors,
             target=recipe.target,
             also=recipe.also,
             with_position=method.with_position,

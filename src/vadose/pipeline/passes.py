@@ -25,10 +25,12 @@ import xarray as xr
 from vadose.config import Recipe, parse_recipe
 from vadose.downscale.applicable import WithApplicability
 from vadose.downscale.base import Downscaler, Reach
+from vadose.downscale.conditions import Conditioned, DailyConditions
 from vadose.downscale.downscaler import load_downscaler
 from vadose.downscale.intervals import Intervals
 from vadose.downscale.spread import WithSpread
 from vadose.downscale.tiles import Tile, Tiling, Window, predict_tile, surroundings
+from vadose.pipeline.conditions import conditions_of
 from vadose.pipeline.methods import Closing, Confident, Published, without_learning
 from vadose.pipeline.parts import AREA, parts_of
 from vadose.store import is_url, open_windows, write_tile
@@ -199,13 +201,16 @@ def _open(one: Pass, model: Model | None) -> Opened:
     method = recipe.methods[one.name]
     has_spread = recipe.intervals is not None and one.name in parts_of(recipe, recipe.publish)
     if model is not None:
-        downscaler, area = _loaded(model)
-        predictors = fine[list(downscaler.predictors)]
+        downscaler, area, conditions = _loaded(model)
+        laid_on = () if conditions is None else conditions.names
+        predictors = fine[[name for name in downscaler.predictors if name not in laid_on]]
         learner = downscaler
         if has_spread:
             downscaler = WithSpread(downscaler)
         if area is not None:
             downscaler = WithApplicability(downscaler, learner, area)
+        if conditions is not None:
+            downscaler = Conditioned(downscaler, conditions)
         return Opened(downscaler, predictors, known)
     if method.kind == "close":
         path = f"{one.stores}/{method.of[0]}.zarr"
@@ -234,11 +239,11 @@ def _twin(one: Pass, recipe: Recipe) -> str | None:
     return None
 
 
-def _loaded(model: Model) -> tuple[Any, Applicability | None]:
-    """Load a downscaler, and the area that its model is applicable in, where that was learned."""
+def _loaded(model: Model) -> tuple[Any, Applicability | None, DailyConditions | None]:
+    """Load a downscaler, the area that its model is applicable in, and what steers it, where there is such."""
     if isinstance(model, Path):
-        area = model / AREA
-        return load_downscaler(model), Applicability.load(area) if area.exists() else None
+        area = Applicability.load(model / AREA) if (model / AREA).exists() else None
+        return load_downscaler(model), area, conditions_of(model)
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             archive.extractall(folder)

@@ -1,21 +1,33 @@
-"""From a path to stations: an ISMN archive or folder, a YAML file that describes tables, or a netCDF file."""
+"""From a path to stations: an ISMN archive or folder, a YAML file that describes tables, or a netCDF file.
+
+Of the run's own stations, those that took part in making it are kept apart: they judge nothing.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from vadose.config import read_stations
 from vadose.config.build import Stations
-from vadose.errors import CubeProblem, FileProblem
+from vadose.errors import CubeProblem, FileProblem, NoOverlap
 from vadose.grids import Region
+from vadose.pipeline.folder import RunFolder
 from vadose.schema import variable
 from vadose.store.encoding import reading
+from vadose.validate.leakage import LISTED, find_dependent
 
 #: Where a run keeps the stations of its recipe.
 OWN = "stations.nc"
+#: Where the run says which stations took part in making it, by role.
+USED = "used_stations.json"
+#: What the role of stations begins with whose statistics steer a method.
+CONDITIONS = "conditions of "
 #: The layer of stations that are given without one, m: what an L-band radiometer sees.
 LAYER = (0.0, 0.05)
 #: Endings of the three kinds of files.
@@ -23,10 +35,106 @@ UNITS = ("m3 m-3", "m3/m3", "m^3 m^-3", "1")
 DESCRIPTIONS, SERIES = (".yaml", ".yml"), (".nc", ".nc4")
 
 
-def own_stations(run: Path) -> xr.Dataset:
-    """Read the stations that a run was built with."""
+def all_stations(run: Path) -> xr.Dataset:
+    """Read all stations that a run was built with, also those that took part in making it."""
     with xr.open_dataset(run / OWN, engine="h5netcdf") as opened:
         return opened.load()
+
+
+def own_stations(run: Path) -> xr.Dataset:
+    """Read the stations that a run was built with and that took no part in making it.
+
+    Raises
+    ------
+    NoOverlap
+        All of them took part.
+    """
+    stations = all_stations(run)
+    took_part = _took_part(run, stations)
+    if took_part.all():
+        raise NoOverlap(
+            f"stations of {run}",
+            found=f"none of {took_part.size} that took no part in making it ({USED})",
+            expected="some to judge by",
+        )
+    return stations.isel(station=np.flatnonzero(~took_part))
+
+
+def has_judges(run: Path) -> bool:
+    """Tell whether a run has stations of its own that took no part in making it."""
+    return (run / OWN).exists() and not _took_part(run, all_stations(run)).all()
+
+
+def note_on_judges(run: Path) -> list[str]:
+    """Say in a sentence which of the run's own stations do not judge it; nothing where all do."""
+    if not (run / OWN).exists():
+        return []
+    stations = all_stations(run)
+    took_part = _took_part(run, stations)
+    if not took_part.any():
+        return []
+    labels = np.array(station_labels(stations))[took_part]
+    names = ", ".join(labels[:LISTED]) + (" and others" if labels.size > LISTED else "")
+    roles = ", ".join(used_stations(run))
+    left = took_part.size - took_part.sum()
+    judged = f"it is judged at the other {left}" if left else "no station is left to judge it"
+    return [
+        f"{took_part.sum()} of {took_part.size} stations took part in making the product, or stand beside "
+        f"one that did ({roles}: {names}); {judged}."
+    ]
+
+
+def _took_part(run: Path, stations: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    dependent = {one.station for one in find_dependent(stations, used_stations(run))}
+    return np.array([label in dependent for label in station_labels(stations)], dtype=bool)
+
+
+def station_labels(stations: xr.Dataset) -> list[str]:
+    """Give ``network/station`` of each, or the name alone where no network is known."""
+    names = [str(name) for name in np.atleast_1d(stations["station"].values)]
+    if "network" not in stations.coords:
+        return names
+    networks = [str(name) for name in np.atleast_1d(stations["network"].values)]
+    return ["/".join(part for part in pair if part) for pair in zip(networks, names, strict=True)]
+
+
+def used_stations(run: Path) -> dict[str, list[str] | xr.Dataset]:
+    """Read which stations took part in making a run, by role: names, or names and places."""
+    path = run / USED
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {role: placed_stations(used) for role, used in content.items()}
+
+
+def placed_stations(used: Any) -> Any:
+    """Make stations of names and places told in plain words; a list of names stays one."""
+    if not isinstance(used, Mapping):
+        return used
+    places = {key: ("station", used[key]) for key in ("network", "lat", "lon") if key in used}
+    return xr.Dataset(coords={"station": used["station"], **places})
+
+
+def note_used(folder: RunFolder, roles: Mapping[str, xr.Dataset]) -> None:
+    """Write which stations take part in making a run; other roles that stand there stay."""
+    path = folder / USED
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told = {
+        role: {
+            "station": [str(name) for name in used["station"].values],
+            **{
+                key: used[key].values.tolist()
+                for key in ("network", "lat", "lon")
+                if key in used.coords
+            },
+        }
+        for role, used in roles.items()
+    }
+    kept = {role: used for role, used in kept.items() if not role.startswith(CONDITIONS)}
+    if {**kept, **told}:
+        folder.write_json(USED, {**kept, **told})
+    elif path.exists():
+        path.unlink()
 
 
 def open_places(

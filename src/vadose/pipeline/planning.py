@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vadose.downscale.conditions import Conditioned
 from vadose.downscale.tiles import Tile, Tiling, tiling_of
 from vadose.errors import RecipeProblem
 from vadose.pipeline.memory import LIBRARIES
@@ -211,6 +212,9 @@ def _need(ready: Opened, tiling: Tiling) -> float:
     """Count the bytes that one worker takes for a tile."""
     downscaler: Any = ready.downscaler
     predictors = len(ready.fine.data_vars)
+    if isinstance(downscaler, Conditioned):
+        predictors += len(downscaler.conditions.names)
+        downscaler = downscaler.inner
     reach = downscaler.reach(max(tiling.factors.values()))
     whole_map = float(np.prod([tiling.shape["y"], tiling.shape["x"]]))
     kind = getattr(getattr(downscaler, "model", None), "kind", "rows")

@@ -21,6 +21,7 @@ from vadose.downscale.downscaler import Direct, MultiScale, Residual
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import cell_area, coarsened, coordinates, grid_of, lonlat, nesting, snapped
 from vadose.pipeline.blocks import Blocks
+from vadose.pipeline.conditions import conditions_of
 from vadose.pipeline.folder import RunFolder
 from vadose.report.tables import cell_size, length
 from vadose.samples import Patches, Sampler, Samples, Sequences
@@ -121,6 +122,7 @@ def take_scales(
     learned: int,
     rng: np.random.Generator,
     known: xr.Dataset | None = None,
+    method: str = "",
 ) -> list[Scale]:
     """Take samples as the model sees them, from the scale of learning down to the product's.
 
@@ -138,6 +140,8 @@ def take_scales(
         Draws the samples.
     known
         Coarse cube that was learned from; that of the folder unless given.
+    method
+        Its name, where its model lies in the folder: what steers it is read from there.
 
     Returns
     -------
@@ -154,6 +158,10 @@ def take_scales(
     """
     coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
     known = coarse if known is None else known
+    conditions = conditions_of(folder / f"models/{method}")
+    if conditions is not None:
+        times = coarse["time"].values
+        known, fine = conditions.add(known), conditions.add(fine, times)
     target = downscaler.target
     fine, _ = align(fine[downscaler.predictors], coarse, target)
     if (folder / "truth.zarr").exists():

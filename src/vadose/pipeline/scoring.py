@@ -16,7 +16,7 @@ from vadose.downscale.baselines import Interpolation
 from vadose.downscale.root_zone import ROOT_ZONE, SoilWaterIndex
 from vadose.errors import RunProblem
 from vadose.grids import cell_area, grid_of
-from vadose.pipeline.places import OWN, own_stations
+from vadose.pipeline.places import OWN, note_on_judges, own_stations
 from vadose.pipeline.plain import plain
 from vadose.store import open_cube
 from vadose.validate.metrics import METRICS
@@ -90,7 +90,7 @@ def against_stations(run: Path, recipe: Recipe) -> Scores:
     RunProblem
         When the recipe names neither stations nor a truth.
     """
-    if not (run / OWN).exists():
+    if not (run / OWN).exists():  # where all of them took part, reading them says so
         raise RunProblem(
             run,
             found="neither a withheld truth nor stations",
@@ -129,7 +129,8 @@ def against_stations(run: Path, recipe: Recipe) -> Scores:
         recipe, methods, reference="stations", weights="none", unit=coarse.attrs["units"]
     )
     counts = {name: told[name] for name in ("stations", "station_days", "lost")}
-    return {**content, **plain(counts), "interval": paired["nearest"]["interval"]}
+    told_too = {"interval": paired["nearest"]["interval"], "notes": note_on_judges(run)}
+    return {**content, **plain(counts), **told_too}
 
 
 def _fields(run: Path, recipe: Recipe) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:

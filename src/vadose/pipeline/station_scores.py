@@ -14,7 +14,7 @@ from vadose.errors import NoOverlap
 from vadose.grids import grid_of
 from vadose.pipeline.asking import Asked, fields_of, guard, stations_of
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.places import SERIES
+from vadose.pipeline.places import SERIES, note_on_judges
 from vadose.pipeline.plain import number
 from vadose.pipeline.station_labels import score_labels
 from vadose.validate.anomalies import take_climatology_anomalies, take_moving_anomalies
@@ -115,6 +115,7 @@ def judge_at_stations(
         "gains": summed,
         "daily": _plain(distribution(by_day).sel(quantile=0.5)),
         "notes": [
+            *(note_on_judges(folder.path) if asked.stations is None else ()),
             *_notes(recipe, scores[0]),
             *_notes_on_pairs(fields, everyone, asked, least, views),
         ],

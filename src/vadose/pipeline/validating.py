@@ -18,7 +18,7 @@ from vadose.pipeline.ensemble_scores import score_ensembles
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.gap_scores import overall, score_gaps
 from vadose.pipeline.map_scores import compare_methods, score_maps
-from vadose.pipeline.places import OWN
+from vadose.pipeline.places import has_judges, note_on_judges
 from vadose.pipeline.station_scores import Step, judge_at_stations, title_of
 from vadose.store import replaced
 
@@ -50,18 +50,18 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
         "target": recipe.target,
         "publish": recipe.publish,
         "titles": {name: title_of(recipe, name) for name in (*recipe.methods, *asked.products)},
-        "notes": list(recipe.notes),
+        "notes": [*recipe.notes, *note_on_judges(folder.path)],
     }
     frames: dict[str, pd.DataFrame] = {}
-    if asked.stations is None and not (folder / OWN).exists() and asked.needs_stations():
+    if asked.stations is None and not has_judges(folder.path) and asked.needs_stations():
         raise ValueProblem(
             "options of matching",
-            found="a run without stations",
+            found="a run without stations that may judge it",
             expected="--stations PATH with them",
         )
     with replaced(folder / "validation", overwrite=True) as partial:
         partial.mkdir()
-        if asked.stations is not None or (folder / OWN).exists():
+        if asked.stations is not None or has_judges(folder.path):
             at_stations, frames, scores = judge_at_stations(folder, asked, step)
             summary |= at_stations
             scores.to_netcdf(partial / "scores.nc", engine="h5netcdf")
