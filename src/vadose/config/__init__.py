@@ -40,6 +40,8 @@ DEMO_RECIPE = Path(__file__).parents[1] / "sample.yaml"
 BASELINES = ("nearest", "smooth")
 #: Kinds with one model whose features can be compared with what it learned from.
 LEARNING = ("direct", "multiscale", "residual")
+#: Models that draw from a distribution.
+DRAWING = ("diffusion", "diffusion_maps")
 
 
 class Method(Part):
@@ -75,6 +77,9 @@ class Method(Part):
     members, noise, steps
         Of generative downscaling: fields to draw, how their noise hangs together, and calls of the network
         for each.
+    keep_members
+        Whether the product holds the fields themselves beside their mean, spread and quantiles, where this
+        method or one that closes it is published.
     conditions
         What steers generative downscaling, or direct learning with the same model, beside the predictors.
     """
@@ -106,6 +111,7 @@ class Method(Part):
     members: int = Field(default=10, ge=2)
     noise: Literal["shared", "smooth", "independent"] = "shared"
     steps: int = Field(default=20, ge=1, le=1000)
+    keep_members: bool = False
     conditions: Conditions | None = None
 
     @property
@@ -133,8 +139,13 @@ class Method(Part):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         learns = self.kind in ("direct", "multiscale", "residual", "generative")
-        if self.kind == "generative" and self.model != "diffusion":
-            raise ValueError(f"kind 'generative' has model {self.model!r}, expected 'diffusion'")
+        if self.kind == "generative" and self.model not in DRAWING:
+            names = " or ".join(map(repr, DRAWING))
+            raise ValueError(f"kind 'generative' has model {self.model!r}, expected {names}")
+        if self.keep_members and self.kind not in ("generative", "close"):
+            raise ValueError(
+                f"kind {self.kind!r} has keep_members, expected 'generative', or 'close' around one"
+            )
         if learns != (self.model is not None):
             raise ValueError(f"kind {self.kind!r} {'needs' if learns else 'takes no'} model")
         wanted = {"close": 1}.get(self.kind, len(self.of) if self.kind == "blend" else 0)

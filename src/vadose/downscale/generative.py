@@ -78,8 +78,11 @@ class Generative:
     dispersion
         Factor for the departures of the members from their mean;
         `vadose.downscale.members.find_dispersion` finds it at stations.
-    with_position, tile
+    with_position
         As in `Direct`.
+    tile
+        Cells along the side of the maps that a model of patches sees at once; one with tiles of its own
+        (``diffusion_maps``) goes through whole maps in these, which meet at every step.
     keeps_members
         Whether the fields themselves are a part of the product.
 
@@ -132,7 +135,7 @@ class Generative:
             raise ModelProblem(
                 f"model {getattr(model, 'name', model)!r}",
                 found="one that gives a value alone",
-                expected="one that draws from a distribution, such as 'diffusion'",
+                expected="one that draws from a distribution, such as 'diffusion' or 'diffusion_maps'",
                 remedy="Use the direct method for it.",
             )
         if members < 2 or steps < 1 or not 0 < level < 1 or not 0 < dispersion < np.inf:
@@ -267,12 +270,18 @@ class _Drawn(Direct):
     steps: int
     members: Field
 
+    def sampler(self, tile: int | None = None) -> Sampler:
+        """Give whole maps to a model that goes through them in tiles of its own, which meet at every step."""
+        return super().sampler(None if hasattr(self.model, "tile") else tile)
+
     def _fields(
         self, cube: xr.Dataset, static: Sequence[str], sampler: Sampler
     ) -> tuple[Field, Bits]:
         dims = [dim for dim in DIMS if dim in cube.dims]
         shape = tuple(cube.sizes[dim] for dim in dims)
         self.members = np.full((self.noise.members, *shape), np.nan, dtype=np.float32)
+        if self.tile is not None and hasattr(self.model, "tile"):
+            self.model.tile = self.tile
         flags = np.empty(shape, dtype=np.uint16)
         done = 0
         for part, inside in self._flagged(cube, static, flags):

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from vadose.downscale import closure
 from vadose.downscale.base import Downscaler, Reach
-from vadose.downscale.conserve import close, with_residual
+from vadose.downscale.conserve import with_residual
 from vadose.downscale.noise import Noise
 from vadose.downscale.spread import beside
 from vadose.errors import CubeProblem, ValueProblem
-from vadose.grids import grid_of, placed
+from vadose.grids import grid_of, placed, snapped
 from vadose.schema import VARIABLES, check_cube, variable
 
 #: Fewest places that tell how far members should differ.
@@ -140,6 +141,9 @@ class ClosedMembers:
     The area mean of each member then is the coarse value, and the members differ within coarse cells alone:
     their spread is conditional on the coarse value being right.
 
+    A map that is made in tiles closes in three steps, as with `vadose.downscale.conserve.Closed`: `balance` of
+    each tile, `correction` on the whole coarse grid, for every member by itself, and `corrected` for each tile.
+
     Parameters
     ----------
     inner
@@ -178,6 +182,84 @@ class ClosedMembers:
             A product without members.
         """
         product = self.inner.predict(fine, coarse)
+        coarse = coarse.isel(placed(grid_of(coarse), grid_of(product))[1])
+        correction = self.correction(self.balance(product, coarse), coarse)
+        return self.corrected(product, coarse, correction)
+
+    def balance(self, product: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Sum up what closure has to know of a tile, as `vadose.downscale.conserve.Closed.balance`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``<target>_mean``, dims ``member, [time,] y, x``, and ``<target>_stencil`` without ``member``: all
+            members have values in the same places.
+
+        Raises
+        ------
+        CubeProblem
+            A product without members.
+        """
+        members = self._members(product)
+        known = closure.balance(members, coarse[self.target], bounds=self._bounds)
+        first = known["stencil"].isel(member=0, drop=True)
+        return xr.Dataset({f"{self.target}_mean": known["mean"], f"{self.target}_stencil": first})
+
+    def correction(self, balance: xr.Dataset, coarse: xr.Dataset) -> xr.Dataset:
+        """Find the correction of each member on the whole map, as `vadose.downscale.conserve.Closed.correction`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``<target>_correction``, dims ``member, [time,] y, x``.
+        """
+        parts = {name: balance[f"{self.target}_{name}"] for name in ("mean", "stencil")}
+        found = closure.solve(
+            xr.Dataset(parts), coarse[self.target], bounds=self._bounds, tolerance=self.tolerance
+        )
+        return xr.Dataset({f"{self.target}_correction": found})
+
+    def corrected(
+        self, product: xr.Dataset, coarse: xr.Dataset, correction: xr.Dataset
+    ) -> xr.Dataset:
+        """Close the members of a tile, and sum them up anew.
+
+        Parameters
+        ----------
+        product
+            What the wrapped downscaler predicted for the tile.
+        coarse, correction
+            The coarse cube and what `correction` gave, over the tile and one cell beyond it, or to the end
+            of the map.
+
+        Returns
+        -------
+        xarray.Dataset
+            The product: the mean, spread, quantiles and members are those of the closed members, and
+            ``closure_residual`` is that of their mean.
+        """
+        members = self._members(product)
+        closed = closure.corrected(
+            members,
+            correction[f"{self.target}_correction"],
+            coarse[self.target],
+            bounds=self._bounds,
+            tolerance=self.tolerance,
+        ).transpose(*members.dims)
+        product = sum_up(
+            snapped(product),
+            self.target,
+            closed.values,
+            level=self.inner.level,
+            is_stratified=self.inner.noise.coherence == "shared",
+        )
+        return with_residual(product, coarse[self.target])
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return self.bounds or VARIABLES[self.target].valid_range
+
+    def _members(self, product: xr.Dataset) -> xr.DataArray:
         name = f"{self.target}_members"
         if name not in product:
             raise CubeProblem(
@@ -186,16 +268,4 @@ class ClosedMembers:
                 expected=f"also {name}",
                 remedy="Keep the members: keeps_members=True.",
             )
-        wanted = coarse[self.target].isel(placed(grid_of(coarse), grid_of(product))[1])
-        bounds = self.bounds or VARIABLES[self.target].valid_range
-        closed = close(product[name], wanted, bounds=bounds, tolerance=self.tolerance)
-        closed = closed.transpose(*product[name].dims)
-        mean = product[self.target].copy(data=closed.values.mean(axis=0).astype("f4"))
-        product = sum_up(
-            product.assign({self.target: mean}),
-            self.target,
-            closed.values,
-            level=self.inner.level,
-            is_stratified=self.inner.noise.coherence == "shared",
-        )
-        return with_residual(product, wanted)
+        return product[name]

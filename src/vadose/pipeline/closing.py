@@ -1,7 +1,7 @@
 """Find the correction that closes a prediction in tiles.
 
 It is found on the coarse grid, for as many steps at a time as a tile has, so that it needs little memory
-however large the map is.
+however large the map is. Of an ensemble each member has a correction of its own.
 """
 
 from __future__ import annotations
@@ -132,6 +132,9 @@ def _template(ready: Opened, one: Pass, layers: list[str]) -> xr.Dataset:
     if one.tiling.steps is not None:
         coords["time"] = ready.coarse["time"]
         sizes = {"time": one.tiling.steps, **sizes}
+    members: int = ready.downscaler.members  # type: ignore[attr-defined]
+    if members:
+        sizes = {"member": members, **sizes}
     blank = np.broadcast_to(np.float64(0), tuple(sizes.values()))
     fields = {
         f"{layer}_correction": (tuple(sizes), blank, variable(f"{layer}_correction").attributes())

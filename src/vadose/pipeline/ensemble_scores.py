@@ -9,6 +9,7 @@ import numpy as np
 from vadose.grids import grid_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.map_scores import CELLS, on_dates
+from vadose.pipeline.methods import drawing
 from vadose.pipeline.plain import number
 from vadose.store import open_cube
 from vadose.validate.ensembles import pool, score_by_date
@@ -46,7 +47,8 @@ def score_ensembles(folder: RunFolder) -> dict[str, Any]:
     best = str(errors["product"].values[int(np.argmin(errors.values))])
     found: dict[str, Any] = {}
     for name, field in drawn.items():
-        method = recipe.methods[name]
+        method = drawing(recipe, name)
+        assert method is not None  # noqa: S101 - nothing else has members
         chosen = field.sel(time=truth["time"]) if "time" in field.dims else field
         scored = pool(
             score_by_date(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from vadose.config import Method, Recipe
+from vadose.config import DRAWING, Method, Recipe
 from vadose.cubes.regrid import nearest, smooth
 from vadose.downscale.applicable import INDEX, IS_INSIDE
 from vadose.downscale.base import Downscaler, Progress, Reach
@@ -19,7 +19,9 @@ from vadose.downscale.conserve import Blend, Closed, with_residual
 from vadose.downscale.downscaler import Direct, Learner, Residual
 from vadose.downscale.generative import Generative
 from vadose.downscale.intervals import Intervals
+from vadose.downscale.members import ClosedMembers
 from vadose.downscale.multiscale import MultiScale
+from vadose.downscale.noise import Noise
 from vadose.downscale.spread import beside
 from vadose.grids import grid_of, placed
 from vadose.models import new_model
@@ -38,10 +40,13 @@ class Stored:
         The variable it holds.
     """
 
+    #: Whether the members of an ensemble are read too.
+    keeps_members = True
+
     def __init__(self, path: str | Path, target: str) -> None:
         self.path, self.target = path, target
 
-    def fit(self, coarse: xr.Dataset) -> Stored:
+    def fit(self, coarse: xr.Dataset) -> Self:
         """Learn nothing."""
         return self
 
@@ -61,20 +66,50 @@ class Stored:
 
     @cached_property
     def _stored(self) -> xr.Dataset:
-        return open_windows(self.path)
+        stored = open_windows(self.path)
+        left_out = [] if self.keeps_members else [f"{self.target}_members"]
+        return stored.drop_vars(left_out, errors="ignore")
 
 
-class Closing:
-    """Close a prediction on disk where the correction on the coarse grid is known.
+class StoredMembers(Stored):
+    """Stand in for a generative downscaler whose members are on disk.
 
     Parameters
     ----------
     path, target
         As of `Stored`.
+    drawn
+        The method that drew them.
     """
 
-    def __init__(self, path: str | Path, target: str) -> None:
-        self.closed, self.target = Closed(Stored(path, target)), target
+    level = 0.9
+
+    def __init__(self, path: str | Path, target: str, drawn: Method) -> None:
+        super().__init__(path, target)
+        self.noise = Noise(drawn.members, drawn.noise)
+
+
+class Closing:
+    """Close a prediction on disk where the correction on the coarse grid is known; of an ensemble each member.
+
+    Parameters
+    ----------
+    path, target
+        As of `Stored`.
+    drawn
+        The method that drew the members of the prediction, where it has any.
+    """
+
+    def __init__(self, path: str | Path, target: str, drawn: Method | None = None) -> None:
+        self.target, self.members = target, 0
+        self.closed: Closed | ClosedMembers = Closed(Stored(path, target))
+        if drawn is not None:
+            stored = StoredMembers(path, target, drawn)
+            self.closed, self.noise, self.members = (
+                ClosedMembers(stored),
+                stored.noise,
+                drawn.members,
+            )
 
     def fit(self, coarse: xr.Dataset) -> Closing:
         """Learn nothing."""
@@ -93,6 +128,8 @@ class Closing:
         names = [str(name) for name in coarse.data_vars if str(name).endswith("_correction")]
         product = self.closed.inner.predict(fine, coarse)
         closed = self.closed.corrected(product, coarse.drop_vars(names), coarse[names])
+        if self.members:  # what they say together is said anew
+            return closed
         # closing shifts all parts of a model alike
         known = [name for name in (f"{self.target}_spread", INDEX, IS_INSIDE) if name in product]
         arrays = {name: (product[name].values, product[name].attrs) for name in known}
@@ -108,10 +145,22 @@ class Published:
         As of `Stored`.
     attributes
         Of the whole product: title, source, references.
+    drawn
+        The method that drew the members of the prediction, where the product keeps them; they are left out
+        unless given.
     """
 
-    def __init__(self, path: str | Path, target: str, attributes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        target: str,
+        attributes: Mapping[str, str],
+        drawn: Method | None = None,
+    ) -> None:
         self.stored, self.target, self.attributes = Stored(path, target), target, dict(attributes)
+        self.stored.keeps_members = drawn is not None
+        if drawn is not None:
+            self.noise = Noise(drawn.members, drawn.noise)
 
     def fit(self, coarse: xr.Dataset) -> Published:
         """Learn nothing."""
@@ -181,7 +230,7 @@ def learner(
     # what steers it comes after the predictors, and is laid on the cubes that it is given
     steering = () if method.conditions is None else method.conditions.names
     predictors = [*recipe.predictors, *steering]
-    if method.model == "diffusion" and "conditions" not in settings:
+    if method.model in DRAWING and "conditions" not in settings:
         position = ("longitude", "latitude") if method.with_position else ()
         settings["conditions"] = find_conditions([*predictors, *position])
     model = new_model(str(method.model), seed=recipe.seed, **settings)
@@ -230,6 +279,24 @@ def learner(
         in_steps=method.in_steps,
         progress=progress,
     )
+
+
+def drawing(recipe: Recipe, name: str) -> Method | None:
+    """Give the method that draws the members of another, itself or what it closes; None where there are none."""
+    method = recipe.methods[name]
+    while method.kind == "close":
+        method = recipe.methods[method.of[0]]
+    return method if method.kind == "generative" else None
+
+
+def keeps_members(recipe: Recipe) -> bool:
+    """Tell whether the product holds the members of what is published: that method asks, or one it closes."""
+    method = recipe.methods[recipe.publish]
+    asks = [method.keep_members]
+    while method.kind == "close":
+        method = recipe.methods[method.of[0]]
+        asks.append(method.keep_members)
+    return any(asks)
 
 
 def without_learning(method: Method, target: str, predictions: str | Path) -> Downscaler:

@@ -31,7 +31,14 @@ from vadose.downscale.intervals import Intervals
 from vadose.downscale.spread import WithSpread
 from vadose.downscale.tiles import Tile, Tiling, Window, predict_tile, surroundings
 from vadose.pipeline.conditions import conditions_of
-from vadose.pipeline.methods import Closing, Confident, Published, without_learning
+from vadose.pipeline.methods import (
+    Closing,
+    Confident,
+    Published,
+    drawing,
+    keeps_members,
+    without_learning,
+)
 from vadose.pipeline.parts import AREA, parts_of
 from vadose.store import is_url, open_windows, write_tile
 from vadose.store.places import place_of
@@ -192,7 +199,8 @@ def _open(one: Pass, model: Model | None) -> Opened:
     known = coarse[layers]
     if one.name == PRODUCT:
         path = f"{one.stores}/{recipe.publish}.zarr"
-        published = Published(path, recipe.target, one.attributes)
+        drawn = drawing(recipe, recipe.publish) if keeps_members(recipe) else None
+        published = Published(path, recipe.target, one.attributes, drawn)
         if not one.intervals:
             return Opened(published, bare, known)
         confident = Confident(published, Intervals.from_dict(json.loads(one.intervals)))
@@ -216,7 +224,7 @@ def _open(one: Pass, model: Model | None) -> Opened:
         path = f"{one.stores}/{method.of[0]}.zarr"
         if one.correction:  # not yet, while it is being found
             known = known.assign(open_windows(one.correction).data_vars)
-        return Opened(Closing(path, recipe.target), bare, known)
+        return Opened(Closing(path, recipe.target, drawing(recipe, one.name)), bare, known)
     without = without_learning(method, recipe.target, one.stores).fit(known)
     if has_spread:
         without = WithSpread(without)

@@ -157,7 +157,8 @@ def estimated(
 def timed(ready: Opened, estimate: Estimate) -> Estimate:
     """Predict a small part from the middle, and say how long all of it will take."""
     tiling = estimate.tiling
-    if ready.downscaler.reach(max(tiling.factors.values())).coarse is None:
+    reach = ready.downscaler.reach(max(tiling.factors.values()))
+    if reach.coarse is None or reach.fine is None:
         return moved(estimate, AS_A_WHOLE)
     middle = list(tiling)[len(tiling) // 2]
     per_cell = int(np.prod(list(tiling.factors.values())))
