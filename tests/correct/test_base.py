@@ -12,10 +12,13 @@ import xarray as xr
 from vadose.correct import (
     CORRECTORS,
     Additive,
+    Average,
+    Best,
     CDFMatching,
     Chain,
     Corrector,
     DailyKriging,
+    DepartureKriging,
     Forest,
     Kriging,
     Linear,
@@ -45,7 +48,10 @@ MEMBERS: dict[str, Corrector] = {
     "regression": Regression(["elevation"], degree=2),
     "kriging": Kriging(),
     "daily_kriging": DailyKriging(),
-    "chain": Chain([Linear(), Regression(["elevation"]), DailyKriging(with_mean=True)]),
+    "departure_kriging": DepartureKriging(with_mean=True),
+    "chain": Chain([Linear(), Regression(["elevation"]), DailyKriging(with_mean=True), Kriging()]),
+    "average": Average([Linear(), Regression(["elevation"])]),
+    "best": Best({"height": Regression(["elevation"]), "line": Linear()}, folds=4),
     "nothing": Nothing(),
 }
 

@@ -7,8 +7,21 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from vadose.correct import DailyKriging, Kriging, Pairs, Points, Regression
-from vadose.correct.kriging import places_of
+from vadose.correct import (
+    Best,
+    Chain,
+    DailyKriging,
+    DepartureKriging,
+    Kriging,
+    Linear,
+    Pairs,
+    Points,
+    Regression,
+    correct_held_out,
+    station_folds,
+)
+from vadose.correct.daily import _patterns
+from vadose.correct.kriging import apart, places_of
 from vadose.errors import ValueProblem
 
 NOW = np.datetime64("2020-01-05", "ns")
@@ -117,12 +130,30 @@ def test_stations_that_differ_at_random_are_not_spread(network):
     assert np.abs(corrected - 0.25).std() < 0.02
 
 
-def test_the_spread_is_a_map(kriging, cube):
-    spread = kriging.spread(cube)
+def test_the_spread_goes_with_the_corrected_product(kriging, cube):
+    corrected = kriging.apply(cube)
+    spread = corrected["soil_moisture_correction_spread"]
     assert spread.dims == ("y", "x")
     assert spread.attrs["units"] == "m3 m-3"
-    part = kriging.spread(cube.isel(x=slice(3, 5)))
-    np.testing.assert_array_equal(part, spread.isel(x=slice(3, 5)))
+    assert spread.attrs["long_name"] == (
+        "standard deviation of the station correction of surface soil moisture"
+    )
+    named = corrected["soil_moisture"].attrs["ancillary_variables"].split()
+    assert named == ["soil_moisture_correction", "soil_moisture_correction_spread"]
+    longitude, latitude = np.meshgrid(cube["x"], cube["y"])
+    expected = kriging.spread_at(longitude.ravel(), latitude.ravel()).reshape(spread.shape)
+    np.testing.assert_allclose(spread, expected, rtol=1e-6)
+
+
+def test_a_chain_is_as_unsure_as_what_it_is_made_of(network):
+    pairs = network(bump, stations=20, days=20)
+    chain = Chain([Linear(), Kriging()]).fit(pairs)
+    place = np.array([1.0, 3.0]), np.array([1.0, 8.0])
+    np.testing.assert_array_equal(chain.spread_at(*place), chain.correctors_[1].spread_at(*place))
+    assert Chain([Linear()]).fit(pairs).spread_at(*place) is None
+    chosen = Best({"kriging": Kriging()}, folds=4).fit(pairs)
+    assert chosen.choice_ == "kriging"
+    np.testing.assert_array_equal(chosen.spread_at(*place), chosen.chosen_.spread_at(*place))
 
 
 def test_stations_at_one_place_cannot_be_kriged(network):
@@ -199,3 +230,40 @@ def test_what_stations_of_a_day_share_is_corrected_far_away_only_with_a_mean(net
     )
     assert with_mean == pytest.approx(-0.05, abs=0.005)
     assert abs(without) < 0.005
+
+
+def test_departures_are_spread_without_what_stations_always_differ_by(network):
+    """Offsets of their own hide the day's pattern from daily kriging, not from that of departures."""
+    own = np.random.default_rng(2).normal(0, 0.08, 30)
+    pairs = network(lambda pairs: of_the_day(pairs) + own[pairs.station], stations=30, days=20)
+    left = {}
+    for corrector in (DailyKriging(), DepartureKriging()):
+        held = correct_held_out(corrector, pairs, station_folds(pairs, folds=5))
+        departure = held.corrected - held.pairs.observed
+        departure -= (np.bincount(held.pairs.station, departure) / np.bincount(held.pairs.station))[
+            held.pairs.station
+        ]
+        left[corrector.name] = float(np.sqrt(np.mean(departure**2)))
+    before = float(np.std(of_the_day(pairs)))
+    assert left["departure_kriging"] < 0.9 * left["daily_kriging"]
+    assert left["departure_kriging"] < before
+
+
+def test_the_error_of_a_station_left_out_is_that_of_leaving_it_out(network):
+    pairs = network(of_the_day, stations=7, days=1, noise=0.01)
+    for with_mean in (False, True):
+        corrector = DailyKriging(with_mean=with_mean).fit(pairs)
+        differences = (pairs.observed - pairs.predicted)[None]
+        near = np.exp(-apart(corrector.places_) / 100.0)
+        (pattern,) = _patterns(differences, 1)
+        total = 0.0
+        for out in range(7):
+            others = np.delete(np.arange(7), out)
+            system = near[np.ix_(others, others)] + 0.5 * np.eye(6)
+            target = near[others, out]
+            if with_mean:
+                system = np.block([[system, np.ones((6, 1))], [np.ones((1, 6)), np.zeros((1, 1))]])
+                target = np.append(target, 1.0)
+            weights = np.linalg.solve(system, target)[:6]
+            total += float(differences[0, out] - weights @ differences[0, others]) ** 2
+        assert corrector._left_out_error(pattern, near, 0.5) == pytest.approx(total)

@@ -15,8 +15,9 @@ from vadose.cli import main
 from vadose.config import parse_recipe
 from vadose.correct import load_corrector
 from vadose.errors import RecipeProblem, RunProblem, UnknownName, ValueProblem
+from vadose.grids import grid_of, lonlat
 from vadose.pipeline.correcting import CORRECTED, MODEL
-from vadose.store import open_cube, sha256
+from vadose.store import open_cube, open_netcdf, sha256
 from vadose.synthetic import world
 
 METHODS = {"smooth_closed": {"title": "Closed", "kind": "close", "of": ["smooth"]}}
@@ -87,6 +88,29 @@ def test_what_helps_is_applied_beside_the_product(run):
     )
 
 
+def test_a_chain_of_plain_words_brings_its_spread_into_the_files(run):
+    out = run(how="chain", parameters={"steps": ["additive", "kriging"]}, apply="always")
+    pipeline.correct(out)
+    assert told(out)["how"] == "chain"
+    stored = open_cube(out / CORRECTED)
+    name = "soil_moisture_correction_spread"
+    for cube in (stored, open_netcdf(out / "product_corrected.nc")):
+        assert name in cube["soil_moisture"].attrs["ancillary_variables"].split()
+        assert cube[name].dims == ("y", "x")
+        assert cube[name].attrs["units"] == "m3 m-3"
+    corrector = load_corrector(out / MODEL)
+    longitude, latitude = (one.ravel() for one in lonlat(grid_of(stored)))
+    expected = corrector.spread_at(longitude, latitude)
+    np.testing.assert_allclose(stored[name].values.ravel(), expected, rtol=1e-6)
+
+
+def test_the_best_is_chosen_by_a_recipe(run):
+    out = run(how="best", parameters={"of": ["additive", {"forest": {"trees": 3}}], "folds": 3})
+    pipeline.correct(out)
+    assert load_corrector(out / MODEL).choice_ == "additive"
+    assert any("chosen of 3" in note for note in told(out)["notes"])
+
+
 def test_tables_hold_what_was_judged(run):
     out = run(folds=3)
     pipeline.correct(out)
@@ -130,6 +154,7 @@ def test_an_earlier_corrected_product_does_not_outlive_its_correction(run):
     (out / "recipe.yaml").write_text(text.replace("how: additive", "how: additive\n  apply: never"))
     pipeline.correct(out)
     assert not (out / CORRECTED).exists()
+    assert not (out / "product_corrected.nc").exists()
     assert not (out / MODEL).exists()
 
 
@@ -143,6 +168,9 @@ def test_faults_are_told(run, made):
     recipe = (made / "recipe.yaml").read_text()
     with pytest.raises(RecipeProblem, match=r"correct: .*correction 'aditive'.*'additive'"):
         parse_recipe(recipe.replace("additive", "aditive"))
+    chain = "how: chain\n  parameters: {steps: [additive, krigin]}"
+    with pytest.raises(RecipeProblem, match=r"correction 'krigin'.*Did you mean 'kriging'"):
+        parse_recipe(recipe.replace("how: additive", chain))
     with pytest.raises(RecipeProblem, match="parameter of additive 'trees'"):
         parse_recipe(recipe.replace("how: additive", "how: additive\n  parameters: {trees: 3}"))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vadose.config.build import Part
-from vadose.correct import corrector_class
+from vadose.correct import make_corrector
 from vadose.downscale.conditions import CALENDAR, LEAST, STATISTICS
 from vadose.errors import ModelProblem, UnknownName, VadoseError
 from vadose.models import MODELS, suited_parameters
@@ -28,9 +28,10 @@ class Correction(Part):
     how
         A name in ``vadose.correct.CORRECTORS``.
     predictors
-        Variables of the fine cube that it looks at, where it looks at any.
+        Variables of the fine cube that it looks at, or that parts of it do which name none themselves.
     parameters
-        Of the corrector.
+        Of the corrector. A ``chain`` names its ``steps``, ``average`` and ``best`` what they are made ``of``:
+        ``[linear, kriging]``, or with parameters ``[linear, {forest: {leaf: 20}}]``.
     hold
         What is held out to judge it: ``station``, ``network`` or ``time``.
     folds
@@ -49,11 +50,7 @@ class Correction(Part):
     @model_validator(mode="after")
     def _corrector_exists(self) -> Self:
         try:
-            settings = inspect.signature(corrector_class(self.how)).parameters
-            given = [*self.parameters, *(["predictors"] if self.predictors else [])]
-            for name in given:
-                if name not in settings or name in ("target", "correctors"):
-                    raise UnknownName(f"parameter of {self.how}", name, settings)
+            make_corrector(self.how, self.parameters, predictors=self.predictors)
         except VadoseError as error:
             raise ValueError(str(error)) from error
         return self
@@ -68,7 +65,7 @@ def _share_or_names(value: Any) -> Any:
             raise ValueError("expected names of stations; put numbers in quotes")
         doubled = sorted({name for name in value if value.count(name) > 1})
         if doubled:
-            raise ValueError(f"{', '.join(doubled)} named twice")
+            raise ValueError(f"twice {', '.join(doubled)}, expected each station once")
         if len(value) < LEAST:
             raise ValueError(
                 f"{len(value)} stations, expected {LEAST} or more: they make statistics"

@@ -113,6 +113,27 @@ class Corrector(ABC):
         """Give what depends on the place alone, so that a map needs it once for all its steps."""
         return None
 
+    def _spread_at(self, longitude: Floats, latitude: Floats) -> Floats | None:
+        """Give the standard deviation of the correction at places, m³ m⁻³; None where it is not known."""
+        return None
+
+    def spread_at(self, longitude: Floats, latitude: Floats) -> Floats | None:
+        """Give how unsure the correction is at places.
+
+        Parameters
+        ----------
+        longitude, latitude
+            Degrees.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Standard deviation, m³ m⁻³, of what is added to a cell, not of a reading there; None where the
+            corrector does not know it.
+        """
+        self._need_fit()
+        return self._spread_at(longitude, latitude)
+
     def correct(self, points: Points) -> Floats:
         """Give corrected values, m³ m⁻³, inside the range of the target; NaN where something is missing.
 
@@ -179,7 +200,8 @@ class Corrector(ABC):
         -------
         xarray.Dataset
             The cube with the target corrected, and ``<target>_correction``, what was added (after the
-            bounds). Gaps, ``origin`` and ``flags`` are as before. Nothing is closed again.
+            bounds); where the corrector knows how unsure it is, as kriging does, also
+            ``<target>_correction_spread``, dims ``y, x``, wherever a station is or is not. Gaps, ``origin`` and ``flags`` are as before. Nothing is closed again.
 
         Raises
         ------
@@ -218,7 +240,8 @@ class Corrector(ABC):
             check_complete(points, self.predictors, stamp)
             part = None if at_place is None else at_place[is_known[is_somewhere]]
             corrected[number, is_known] = self._corrected(points, part, bounds)
-        return self._product(cube, corrected.reshape(values.shape).astype("f4"))
+        spread = self._spread_at(longitude, latitude)
+        return self._product(cube, corrected.reshape(values.shape).astype("f4"), spread)
 
     def _corrected(
         self, points: Points, at_place: Floats | None, bounds: tuple[float, float] | None = None
@@ -226,9 +249,12 @@ class Corrector(ABC):
         low, high = bounds or variable(self.target).valid_range
         return np.clip(points.predicted + self._correction(points, at_place), low, high)
 
-    def _product(self, cube: xr.Dataset, corrected: np.ndarray[Any, Any]) -> xr.Dataset:
+    def _product(
+        self, cube: xr.Dataset, corrected: np.ndarray[Any, Any], spread: Floats | None
+    ) -> xr.Dataset:
         field = cube[self.target]
         name = f"{self.target}_correction"
+        names = [name] if spread is None else [name, f"{name}_spread"]
         words = "; ".join([f"{self.name}, learned from {self.learned_from_}", *self.notes_])
         words += (
             f"; a point differs from its square kilometre by about {REPRESENTATIVENESS:g} m3 m-3"
@@ -237,13 +263,13 @@ class Corrector(ABC):
         attrs = {
             **field.attrs,
             NOTE: words,
-            "ancillary_variables": " ".join(dict.fromkeys([*about, name])),
+            "ancillary_variables": " ".join(dict.fromkeys([*about, *names])),
         }
-        row = variable(name)
+        depth = {key: field.attrs[key] for key in ("depth_from", "depth_to") if key in field.attrs}
         added = {
-            **row.attributes(),
+            **variable(name).attributes(),
             "long_name": f"what correction with stations adds to {variable(self.target).long_name}",
-            **{key: field.attrs[key] for key in ("depth_from", "depth_to") if key in field.attrs},
+            **depth,
         }
         difference = corrected - field.values.astype("f4", copy=False)
         result = cube.assign(
@@ -252,6 +278,11 @@ class Corrector(ABC):
                 name: (field.dims, difference, added),
             }
         )
+        if spread is not None:
+            result[name].attrs["ancillary_variables"] = names[-1]
+            values = spread.reshape(corrected.shape[-2:]).astype("f4")
+            told = {**variable(names[-1]).attributes(), **depth}
+            result[names[-1]] = (field.dims[-2:], values, told)
         return check_cube(result, source="corrected product")
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Correctors made of correctors: one after the other, or the one that does best where it has not learned."""
+"""Correctors made of correctors: one after the other, or the mean of several; and the one that does nothing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vadose.correct.stations import Floats, Pairs, Points
 from vadose.errors import ValueProblem
 
 
-class Chain(Corrector):
-    """Correct what the correctors before have left.
+class Parts(Corrector):
+    """Hold correctors, which are saved in folders of their own.
 
     Parameters
     ----------
     correctors
-        In their order; they are copied when fitted.
+        Copied when fitted.
 
     Attributes
     ----------
@@ -29,30 +29,25 @@ class Chain(Corrector):
         Fitted.
     """
 
-    name: ClassVar[str] = "chain"
     _parts: ClassVar[tuple[str, ...]] = ("correctors",)
 
     def __init__(self, correctors: Sequence[Corrector], *, target: str = "soil_moisture") -> None:
         self.correctors, self.target = tuple(correctors), target
-        self.predictors = tuple(
-            dict.fromkeys(name for one in self.correctors for name in one.predictors)
-        )
+        self.predictors = joined_predictors(self.correctors)
 
     def _learn(self, pairs: Pairs) -> None:
         if not self.correctors:
-            raise ValueProblem("chain", found="no correctors", expected="one or more")
+            raise ValueProblem(self.name, found="no correctors", expected="one or more")
         self.correctors_: list[Corrector] = []
         for one in self.correctors:
             fitted = copy.deepcopy(one).fit(pairs)
-            pairs = replace(pairs, predicted=pairs.predicted + fitted._correction(pairs, None))
+            pairs = self._left(pairs, fitted)
             self.correctors_.append(fitted)
             self.notes_ += [f"{one.name}: {note}" for note in fitted.notes_]
 
-    def _correction(self, points: Points, at_place: Floats | None) -> Floats:
-        reached = points
-        for one in self.correctors_:
-            reached = replace(reached, predicted=reached.predicted + one._correction(reached, None))
-        return reached.predicted - points.predicted
+    def _left(self, pairs: Pairs, fitted: Corrector) -> Pairs:
+        """Give what the next one learns from."""
+        return pairs
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"parts": [one.name for one in self.correctors_]}, {}
@@ -72,10 +67,55 @@ class Chain(Corrector):
 
     @classmethod
     def _load_parts(cls, folder: Path) -> dict[str, Any]:
-        from vadose.correct import load_corrector  # the table of all correctors holds this one
+        from vadose.correct.making import (
+            load_corrector,
+        )  # the table of all correctors holds this one
 
         folders = sorted(folder.glob("part_*"), key=lambda one: int(one.name[5:]))
         return {"correctors": [load_corrector(one) for one in folders]}
+
+
+class Chain(Parts):
+    """Correct what the correctors before have left; they stand in their order.
+
+    Its spread is that of the correctors that know theirs, taken as independent of each other.
+    """
+
+    name: ClassVar[str] = "chain"
+
+    def _left(self, pairs: Pairs, fitted: Corrector) -> Pairs:
+        return replace(pairs, predicted=pairs.predicted + fitted._correction(pairs, None))
+
+    def _correction(self, points: Points, at_place: Floats | None) -> Floats:
+        reached = points
+        for one in self.correctors_:
+            reached = replace(reached, predicted=reached.predicted + one._correction(reached, None))
+        return reached.predicted - points.predicted
+
+    def _spread_at(self, longitude: Floats, latitude: Floats) -> Floats | None:
+        spreads = [one._spread_at(longitude, latitude) for one in self.correctors_]
+        squares = [spread**2 for spread in spreads if spread is not None]
+        return np.asarray(np.sqrt(np.sum(squares, axis=0)), "f8") if squares else None
+
+
+class Average(Parts):
+    """Add the mean of what several correctors add, each learned by itself.
+
+    Where stations are few, the one that looks best is a matter of chance; the mean of several seldom is far
+    from the best, and needs no choice.
+
+    References
+    ----------
+    Bates and Granger (1969), Oper. Res. Q. 20:451.
+    """
+
+    name: ClassVar[str] = "average"
+
+    def _correction(self, points: Points, at_place: Floats | None) -> Floats:
+        total = np.zeros(len(points))
+        for one in self.correctors_:
+            total += one._correction(points, None)
+        return total / len(self.correctors_)
 
 
 class Nothing(Corrector):
@@ -97,3 +137,8 @@ class Nothing(Corrector):
 
     def _take(self, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Take nothing."""
+
+
+def joined_predictors(correctors: Sequence[Corrector]) -> tuple[str, ...]:
+    """Give the predictors of all, each once."""
+    return tuple(dict.fromkeys(name for one in correctors for name in one.predictors))

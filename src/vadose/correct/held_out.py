@@ -16,8 +16,9 @@ import numpy as np
 import xarray as xr
 
 from vadose.correct.base import DISTANCE, STATIONS, Corrector
+from vadose.correct.chain import Nothing, joined_predictors
 from vadose.correct.stations import Floats, Integers, Mask, Pairs, Points
-from vadose.errors import ModelProblem, ValueProblem
+from vadose.errors import ValueProblem
 from vadose.samples.blocks import (
     Rng,
     check_least,
@@ -28,6 +29,9 @@ from vadose.samples.blocks import (
     period_blocks,
 )
 from vadose.samples.stations import networks
+
+#: Folder of the corrector that was chosen.
+_CHOSEN = "chosen"
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +244,7 @@ class Best(Corrector):
     """Take the candidate that does best at stations held out from those it is given, or none.
 
     The choice is made anew wherever it is fitted, so that in a fold of `correct_held_out` the stations of
-    the test have no say in it. What is saved is the one that was chosen.
+    the test have no say in it. Of the candidates, the one that was chosen is saved.
 
     Parameters
     ----------
@@ -276,13 +280,9 @@ class Best(Corrector):
     ) -> None:
         self.candidates, self.folds, self.rng = dict(candidates), folds, rng
         self.distance, self.target = distance, target
-        self.predictors = tuple(
-            dict.fromkeys(name for one in self.candidates.values() for name in one.predictors)
-        )
+        self.predictors = joined_predictors(list(self.candidates.values()))
 
     def _learn(self, pairs: Pairs) -> None:
-        from vadose.correct.chain import Nothing
-
         inner = station_folds(pairs, folds=self.folds, rng=self.rng, distance=self.distance)
         self.errors_ = {}
         everyone: dict[str, Corrector] = {"nothing": Nothing(target=self.target), **self.candidates}
@@ -300,18 +300,41 @@ class Best(Corrector):
     def _at_place(self, longitude: Floats, latitude: Floats) -> Floats | None:
         return self.chosen_._at_place(longitude, latitude)
 
+    def _spread_at(self, longitude: Floats, latitude: Floats) -> Floats | None:
+        return self.chosen_._spread_at(longitude, latitude)
+
     def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.chosen_._state()
+        state = {
+            "choice": self.choice_,
+            "errors": self.errors_,
+            # of all candidates: what is corrected must not depend on having been saved
+            "predictors": list(self.predictors),
+        }
+        return state, {}
 
     def _take(self, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        raise ModelProblem(
-            "best correction", found="a stored one", expected="the corrector that it chose"
-        )
+        self.choice_ = str(state["choice"])
+        self.errors_ = {str(name): float(one) for name, one in state["errors"].items()}
+        self.predictors = tuple(str(name) for name in state["predictors"])
+        (self.chosen_,) = self.candidates.values()
+        self.candidates = {self.choice_: self.chosen_}
 
     def save(self, folder: Path) -> None:
-        """Write the corrector that was chosen; `vadose.correct.load_corrector` reads it."""
-        self._need_fit()
-        self.chosen_.save(folder)
+        """Write the description, and the corrector that was chosen into a folder of its own."""
+        super().save(folder)
+        own = folder / _CHOSEN
+        own.mkdir()
+        self.chosen_.save(own)
+
+    _parts: ClassVar[tuple[str, ...]] = ("candidates",)
+
+    @classmethod
+    def _load_parts(cls, folder: Path) -> dict[str, Any]:
+        from vadose.correct.making import (
+            load_corrector,
+        )  # the table of all correctors holds this one
+
+        return {"candidates": {_CHOSEN: load_corrector(folder / _CHOSEN)}}
 
 
 def rmse(values: Floats, observed: Floats) -> float:

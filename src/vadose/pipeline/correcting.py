@@ -26,8 +26,8 @@ from vadose.correct import (
     by_station,
     compare,
     correct_held_out,
-    corrector_class,
     decision,
+    make_corrector,
     network_folds,
     pairs_of,
     station_folds,
@@ -48,6 +48,7 @@ from vadose.store import (
     open_windows,
     read_window,
     replaced,
+    write_months,
     write_tile,
 )
 from vadose.validate.match import at_stations
@@ -91,8 +92,9 @@ def correct_run(folder: RunFolder, step: Step) -> dict[str, Any]:
             expected="a recipe that says how to correct, and stations to learn from",
         )
     step(0, 3, "held-out stations")
-    pairs = _pairs(folder, recipe, asked)
-    held = correct_held_out(made(asked, recipe), pairs, _folds(pairs, asked, recipe.seed))
+    corrector = made(asked, recipe)
+    pairs = _pairs(folder, recipe, corrector)
+    held = correct_held_out(corrector, pairs, _folds(pairs, asked, recipe.seed))
     told = compare(held, rng=recipe.seed)
     verdict = decision(told.before, told.after, (told.lower, told.upper))
     is_applied = asked.apply == "always" or (asked.apply == "if_it_helps" and verdict.helps)
@@ -109,14 +111,23 @@ def correct_run(folder: RunFolder, step: Step) -> dict[str, Any]:
     }
     for earlier in (CORRECTED, MODEL):
         shutil.rmtree(folder / earlier, ignore_errors=True)
+    for file in folder.path.glob(f"{CORRECTED.removesuffix('.zarr')}*.nc"):
+        file.unlink()
     if is_applied:
         step(1, 3, "applying")
-        corrector = made(asked, recipe).fit(pairs)
+        corrector.fit(pairs)
         summary["notes"] = corrector.notes_
         with replaced(folder / MODEL, overwrite=True) as partial:
             partial.mkdir()
             corrector.save(partial)
         _apply(folder, recipe, corrector)
+        write_months(
+            open_cube(folder / CORRECTED),
+            folder.path,
+            CORRECTED.removesuffix(".zarr"),
+            overwrite=True,
+            packed=recipe.packed,
+        )
     with replaced(folder / "correction", overwrite=True) as partial:
         partial.mkdir()
         table = by_station(held, rng=recipe.seed).to_dataframe().reset_index()
@@ -130,10 +141,9 @@ def correct_run(folder: RunFolder, step: Step) -> dict[str, Any]:
 
 def made(asked: Correction, recipe: Recipe) -> Corrector:
     """Make the corrector that a recipe asks for, not fitted yet."""
-    settings: dict[str, Any] = {**asked.parameters, "target": recipe.target}
-    if asked.predictors:
-        settings["predictors"] = tuple(asked.predictors)
-    return corrector_class(asked.how)(**settings)
+    return make_corrector(
+        asked.how, asked.parameters, predictors=asked.predictors, target=recipe.target
+    )
 
 
 def _folds(pairs: Pairs, asked: Correction, seed: int) -> list[Fold]:
@@ -144,14 +154,14 @@ def _folds(pairs: Pairs, asked: Correction, seed: int) -> list[Fold]:
     return station_folds(pairs, folds=asked.folds, rng=seed)
 
 
-def _pairs(folder: RunFolder, recipe: Recipe, asked: Correction) -> Pairs:
+def _pairs(folder: RunFolder, recipe: Recipe, corrector: Corrector) -> Pairs:
     """Pair the published method with the run's stations, and take the predictors there."""
     product = open_cube(folder / f"predictions/{recipe.publish}.zarr")
     stations = own_stations(folder.path)
     pairs = match({recipe.publish: product[recipe.target]}, stations, time=Days(recipe.build.days))
     fine = open_cube(folder / "fine.zarr")
     known = {}
-    for name in asked.predictors:
+    for name in corrector.predictors:
         if name not in fine:
             raise UnknownName("predictor of the correction", name, map(str, fine.data_vars))
         taken = at_stations(fine[name], stations).compute()

@@ -67,6 +67,7 @@ class Variable:
 
 #: What may stand beside a variable about its uncertainty, and whether it is a value of that variable.
 _ABOUT = {
+    "_correction_spread": ("standard deviation of the station correction of", False),
     "_spread": ("standard deviation of the model's parts, of", False),
     "_lower": ("lower end of the prediction interval of", True),
     "_upper": ("upper end of the prediction interval of", True),
@@ -286,10 +287,11 @@ def variable(name: str) -> Variable:
 
     Beside those of the table there are the past of each of them: ``<name>_mean_<n>_days`` is the mean
     over the n days before, ``<name>_index_<n>_days`` of a rate per day is the amount of these days, the
-    longer ago the less of it. ``<name>_spread`` is the standard deviation of a model's parts, ``<name>_lower``
-    and ``<name>_upper`` are the ends of an interval, and ``<name>_interval_width`` is how far these are
-    apart; ``<name>_members``, with the dimension ``member``, are equally likely fields. And ``own_<word>`` is a user's own predictor: continuous, of any range, with
-    the unit left to its owner.
+    longer ago the less of it. ``<name>_spread`` is the standard deviation of a model's parts,
+    ``<name>_correction_spread`` that of what correction with stations adds, ``<name>_lower`` and
+    ``<name>_upper`` are the ends of an interval, and ``<name>_interval_width`` is how far these are apart;
+    ``<name>_members``, with the dimension ``member``, are equally likely fields. And ``own_<word>`` is a
+    user's own predictor: continuous, of any range, with the unit left to its owner.
 
     Raises
     ------
