@@ -19,7 +19,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[all,dev]'
+	$(PIP) -e '.[all,dev,oracle]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## downscale the bundled real sample and write runs/demo/report.html
