@@ -1,0 +1,127 @@
+"""A line of the satellite on the model in every cell, drawn towards its neighbours' where it knows little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from vadose.errors import ValueProblem
+from vadose.fuse.gapfill.records import Floats, Record, smooth
+
+#: Window of the neighbours towards which a cell's line is drawn, standard deviation in cells.
+NEIGHBOURS = 6.0
+#: Weight of the whole record where no neighbour knows anything, in pairs.
+FAR = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Hold one line a cell: ``level + slope (modelled - middle)``.
+
+    Attributes
+    ----------
+    level, middle, slope
+        Dims ``y, x``; NaN where the model has no value on any day.
+    spread
+        Standard deviation of what the line leaves, drawn to the neighbours' likewise, m³ m⁻³.
+    """
+
+    level: Floats
+    middle: Floats
+    slope: Floats
+    spread: Floats
+
+    def apply(self, modelled: Floats) -> Floats:
+        """Turn the model's values into the satellite's."""
+        return self.level + self.slope * (modelled - self.middle)
+
+    def rows(self, first: int, last: int) -> Self:
+        """Take the rows ``first..last - 1`` of the grid."""
+        at = np.s_[max(first, 0) : last]
+        return type(self)(self.level[at], self.middle[at], self.slope[at], self.spread[at])
+
+
+def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
+    """Fit a line in every cell.
+
+    Parameters
+    ----------
+    record
+        Pairs; a cell may have none.
+    pull
+        Weight of the neighbours in pairs: a cell with as many pairs of its own stands half way between its
+        own line and theirs, in level as in slope.
+
+    Returns
+    -------
+    Lines
+        An empirical Bayes estimate with a prior that moves in space.
+
+    Raises
+    ------
+    ValueProblem
+        Fewer than three pairs in the whole record.
+
+    References
+    ----------
+    Efron and Morris (1973), J. Am. Stat. Assoc. 68:117.
+
+    Examples
+    --------
+    >>> modelled = np.random.default_rng(0).random((40, 3, 3))
+    >>> lines = fit_lines(Record(0.1 + 0.5 * modelled, modelled, np.arange(40.0)))
+    >>> lines.slope[0, 0].round(3), np.allclose(lines.apply(modelled), 0.1 + 0.5 * modelled)
+    (np.float64(0.5), True)
+    """
+    is_pair = np.isfinite(record.observed) & np.isfinite(record.modelled)
+    count = is_pair.sum(axis=0).astype("f8")
+    if count.sum() < 3:
+        raise ValueProblem(
+            "satellite and land model",
+            found=f"{int(count.sum())} pairs of values",
+            expected="3 or more",
+        )
+    least = np.maximum(count, 1)
+    seen = np.where(is_pair, record.observed, 0.0)
+    told = np.where(is_pair, record.modelled, 0.0)
+    seen_mean, told_mean = seen.sum(axis=0) / least, told.sum(axis=0) / least
+    seen_part = np.where(is_pair, seen - seen_mean, 0.0)
+    told_part = np.where(is_pair, told - told_mean, 0.0)
+    product, square = (seen_part * told_part).sum(axis=0), (told_part**2).sum(axis=0)
+    whole_slope = product.sum() / square.sum() if square.sum() > 0 else 0.0
+    per_pair = square.sum() / count.sum()
+    near_slope = (smooth(product, NEIGHBOURS) + FAR * per_pair * whole_slope) / np.maximum(
+        smooth(square, NEIGHBOURS) + FAR * per_pair, 1e-12
+    )
+    drawn = square + pull * per_pair
+    slope = np.where(
+        drawn > 0, (product + pull * per_pair * near_slope) / np.maximum(drawn, 1e-12), 0.0
+    )
+    # the level is compared after the model's part is taken away, so that a wet neighbour makes no bias
+    offset = seen_mean - near_slope * told_mean
+    whole_offset = (count * offset).sum() / count.sum()
+    near_offset = (smooth(count * offset, NEIGHBOURS) + FAR * whole_offset) / (
+        smooth(count, NEIGHBOURS) + FAR
+    )
+    has_model = np.isfinite(record.modelled)
+    always = np.where(has_model, record.modelled, 0.0).sum(axis=0) / np.maximum(
+        has_model.sum(axis=0), 1
+    )
+    middle = np.where(count > 0, told_mean, always)
+    prior = near_offset + near_slope * middle
+    level = (count * seen_mean + pull * prior) / np.maximum(count + pull, 1e-12)
+    rest = np.where(is_pair, seen - (level + slope * (told - middle)), 0.0)
+    squares = (rest**2).sum(axis=0)
+    near_squares = (smooth(squares, NEIGHBOURS) + FAR * squares.sum() / count.sum()) / (
+        smooth(count, NEIGHBOURS) + FAR
+    )
+    spread = np.sqrt((squares + 5 * near_squares) / (count + 5))
+    is_land = has_model.any(axis=0)
+    return Lines(
+        *(
+            np.where(is_land, one, np.nan)
+            for one in (level, middle, slope, np.maximum(spread, 1e-4))
+        )
+    )

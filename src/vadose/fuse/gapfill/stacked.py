@@ -1,0 +1,217 @@
+"""Learn from gaps laid on the record itself how to correct optimal interpolation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from vadose.errors import ModelProblem, ValueProblem
+from vadose.fuse.gapfill.features import MARGIN, OPTIMAL, gap_features
+from vadose.fuse.gapfill.lines import fit_lines
+from vadose.fuse.gapfill.optimal import OptimalInterpolation
+from vadose.fuse.gapfill.records import (
+    Floats,
+    Record,
+    check_fitted,
+    draw_gaps,
+    read_record,
+    stripes,
+    write_field,
+)
+
+#: Rows of the grid that are filled at a time.
+STRIPE = 64
+#: Parts of the laid gaps, each left out once to learn how far to trust the correction.
+FOLDS = 4
+
+
+class Stacked:
+    """Correct optimal interpolation by boosted trees that have seen many gaps with known values.
+
+    Values are hidden under gaps of other days again and again; trees learn what optimal interpolation gets
+    wrong there, from the estimate, its spread, the observations before, after and beside the gap, and what
+    the model did since. How far the correction is to be trusted is fitted on draws of gaps that the trees
+    have not seen, neither as targets nor in another draw. A record with too few values to learn from is
+    filled by optimal interpolation alone.
+
+    Parameters
+    ----------
+    draws
+        Sets of gaps to learn from.
+    rows
+        Hidden values to learn from, over all sets.
+    trees, rate, leaves, leaf, features, shrinkage
+        Of each boosting: rounds, share of each step, largest number of leaves, fewest samples in one, share
+        of features tried, L2 penalty.
+    members
+        Boostings that leave out one part of the draws each, four parts in turn, so a multiple of four.
+    optimal
+        What is corrected; one with default settings unless given. It is fitted anew.
+    seed
+        Same seed, same values.
+
+    Attributes
+    ----------
+    optimal_ : OptimalInterpolation
+        What is corrected.
+    members_ : list
+        The boostings; empty where there was too little to learn from.
+    trust_ : float
+        Share of the correction that is taken, 0 to 1.
+    features_ : list of str
+        What the trees see.
+
+    References
+    ----------
+    Wolpert (1992), Neural Netw. 5:241 (stacking); Friedman (2001), Ann. Statist. 29:1189 (boosting);
+    Breiman (1996), Mach. Learn. 24:49 (shrinking by what was left out).
+
+    Examples
+    --------
+    >>> from vadose.synthetic import world
+    >>> small = world(size=32, days=20, factor=4, seed=0)
+    >>> filler = Stacked(draws=4, trees=5, optimal=OptimalInterpolation(targets=100))
+    >>> filler = filler.fit(small.coarse["soil_moisture"], small.land_model)
+    >>> bool(filler.fill(small.coarse["soil_moisture"], small.land_model).notnull().all())
+    True
+    """
+
+    name: ClassVar[str] = "stacked"
+
+    def __init__(
+        self,
+        *,
+        draws: int = 8,
+        rows: int = 60_000,
+        trees: int = 150,
+        rate: float = 0.06,
+        leaves: int = 15,
+        leaf: int = 100,
+        features: float = 0.3,
+        shrinkage: float = 10.0,
+        members: int = 8,
+        optimal: OptimalInterpolation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.draws, self.rows, self.members, self.seed = draws, rows, members, seed
+        self.trees, self.rate, self.leaves, self.leaf = trees, rate, leaves, leaf
+        self.features, self.shrinkage, self.optimal = features, shrinkage, optimal
+
+    def fit(self, satellite: xr.DataArray, model: xr.Dataset) -> Self:
+        """Fit optimal interpolation, lay gaps and learn what it gets wrong there."""
+        if self.draws < FOLDS or self.members < FOLDS or self.members % FOLDS:
+            raise ValueProblem(
+                "stacked",
+                found=f"draws={self.draws}, members={self.members}",
+                expected=f"{FOLDS} or more draws, and a multiple of {FOLDS} members",
+            )
+        record = read_record(satellite, model)
+        start = self.optimal or OptimalInterpolation(seed=self.seed)
+        self.optimal_ = type(start)(**settings_of(start)).fit_arrays(record)
+        table, error, fold, place = self._learn_from(record)
+        self.members_: list[Any] = []
+        self.trust_ = 0.0
+        # trees need some leaves to tell anything; each fold leaves a quarter and its repetitions out
+        if len(table) < 8 * self.leaf:
+            return self
+        left_out = np.zeros(len(table))
+        for member in range(self.members):
+            is_out = fold == member % FOLDS
+            is_in = ~is_out & ~np.isin(place, place[is_out])
+            boosting = self._grow(table[is_in], error[is_in], member)
+            left_out[is_out] += self._predict(boosting, table[is_out])
+            self.members_.append(boosting)
+        left_out /= self.members // FOLDS
+        square = float((left_out**2).sum())
+        share = float((left_out * error).sum()) / square if square > 0 else 0.0
+        self.trust_ = float(np.clip(share, 0, 1))
+        return self
+
+    def fill(self, satellite: xr.DataArray, model: xr.Dataset) -> xr.DataArray:
+        """Estimate the satellite's value everywhere; at observed values that of optimal interpolation."""
+        if not hasattr(self, "trust_"):
+            raise ModelProblem(self.name, found="no fit", expected="a fitted filler")
+        record = read_record(satellite, model)
+        lines = self.optimal_.lines_
+        check_fitted(lines.level.shape, record, self.name)
+        filled = np.full(record.observed.shape, np.nan, "f4")
+        for first, last in stripes(record.observed.shape[1], STRIPE):
+            start = max(first - MARGIN, 0)
+            part = record.rows(start, last + MARGIN)
+            near = lines.rows(start, last + MARGIN)
+            has_model = np.isfinite(part.modelled) & np.isfinite(near.level)
+            is_inside = np.zeros(has_model.shape[1], bool)
+            is_inside[first - start : last - start] = True
+            has_model &= is_inside[:, None]
+            is_gap = has_model & ~np.isfinite(part.observed)
+            values = np.full(has_model.shape, np.nan, "f4")
+            is_seen = has_model & ~is_gap
+            values[is_seen] = self.optimal_.estimate(part, is_seen, near)[0]
+            values[is_gap] = self._estimate(gap_features(part, near, self.optimal_, is_gap)[0])
+            filled[:, first:last] = values[:, is_inside]
+        return write_field(filled, satellite)
+
+    def _learn_from(
+        self, record: Record
+    ) -> tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Give features of hidden values, what optimal interpolation errs there, their fold and place."""
+        rng = np.random.default_rng(self.seed)
+        tables, errors, folds, numbers = [], [], [], []
+        for draw in range(self.draws):
+            # one day as most gaps of swaths, and up to three as those between overpasses
+            hidden = draw_gaps(record, rng, share=0.15, days=(1, 1, 2, 3)[draw // FOLDS % 4])
+            part = record.hide(hidden)
+            lines = fit_lines(part, pull=self.optimal_.pull)
+            chosen = rng.permutation(np.flatnonzero(hidden))[: self.rows // self.draws]
+            wanted = np.zeros(hidden.shape, bool)
+            wanted.flat[chosen] = True
+            table, self.features_ = gap_features(part, lines, self.optimal_, wanted)
+            tables.append(table)
+            errors.append(record.observed[wanted] - table[:, OPTIMAL])
+            folds.append(np.full(len(table), draw % FOLDS))
+            numbers.append(np.flatnonzero(wanted))
+        return (
+            np.concatenate(tables),
+            np.concatenate(errors),
+            np.concatenate(folds),
+            np.concatenate(numbers),
+        )
+
+    def _grow(self, table: npt.NDArray[np.float32], error: Floats, member: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        boosting = HistGradientBoostingRegressor(
+            max_iter=self.trees,
+            learning_rate=self.rate,
+            max_leaf_nodes=self.leaves,
+            min_samples_leaf=self.leaf,
+            max_features=self.features,
+            l2_regularization=self.shrinkage,
+            early_stopping=False,
+            random_state=self.seed + member,
+        )
+        # more threads than free cores make histograms many times slower
+        with threadpool_limits(limits=1, user_api="openmp"):
+            return boosting.fit(table, error)
+
+    def _predict(self, boosting: Any, table: npt.NDArray[np.float32]) -> Floats:
+        with threadpool_limits(limits=1, user_api="openmp"):
+            return np.asarray(boosting.predict(table), "f8")
+
+    def _estimate(self, table: npt.NDArray[np.float32]) -> Floats:
+        estimate = table[:, OPTIMAL].astype("f8")
+        if len(table) and self.members_ and self.trust_ > 0:
+            total = np.zeros(len(table))
+            for boosting in self.members_:
+                total += self._predict(boosting, table)
+            estimate += self.trust_ * total / len(self.members_)
+        return estimate
+
+
+def settings_of(filler: OptimalInterpolation) -> dict[str, Any]:
+    """Give the parameters of a filler, without what it has learned."""
+    return {name: value for name, value in vars(filler).items() if not name.endswith("_")}
