@@ -9,7 +9,7 @@ from pydantic import Field
 
 from vadose.report import explanation_charts as charts
 from vadose.report.html import Picture, _environment
-from vadose.report.runs import NAN, Number, _Record, _record
+from vadose.report.runs import NAN, Number, Record, read_record
 from vadose.report.style import png, pretty_unit
 from vadose.report.tables import Cell, number, whole
 from vadose.store import replaced
@@ -22,7 +22,7 @@ MOST_OUTSIDE = 12
 Answer = Literal["holds", "does not hold", "cannot be told"]
 
 
-class ScaleRecord(_Record):
+class ScaleRecord(Record):
     """Describe the samples of one scale."""
 
     name: str
@@ -32,7 +32,7 @@ class ScaleRecord(_Record):
     spread: Number = NAN
 
 
-class ImportanceRecord(_Record):
+class ImportanceRecord(Record):
     """Hold one importance of one group of features."""
 
     measure: str
@@ -43,7 +43,7 @@ class ImportanceRecord(_Record):
     upper: Number = NAN
 
 
-class SkillRecord(_Record):
+class SkillRecord(Record):
     """Say how well the model does where importances were judged."""
 
     scale: str
@@ -53,7 +53,7 @@ class SkillRecord(_Record):
     spread: Number = NAN
 
 
-class SensitivityRecord(_Record):
+class SensitivityRecord(Record):
     """Hold the indices of one group at one scale."""
 
     scale: str
@@ -65,7 +65,7 @@ class SensitivityRecord(_Record):
     mean_effect: Number = NAN
 
 
-class ChangeRecord(_Record):
+class ChangeRecord(Record):
     """Hold the change of one group between two scales."""
 
     group: str
@@ -76,7 +76,7 @@ class ChangeRecord(_Record):
     answer: Answer
 
 
-class ComparisonRecord(_Record):
+class ComparisonRecord(Record):
     """Hold the comparison of two scales."""
 
     learned: str
@@ -87,7 +87,7 @@ class ComparisonRecord(_Record):
     changes: list[ChangeRecord]
 
 
-class OutsideRecord(_Record):
+class OutsideRecord(Record):
     """Say how much of a feature lies beyond the range of training."""
 
     scale: str
@@ -95,7 +95,7 @@ class OutsideRecord(_Record):
     share: Number = NAN
 
 
-class EffectRecord(_Record):
+class EffectRecord(Record):
     """Hold one curve."""
 
     scale: str
@@ -106,7 +106,7 @@ class EffectRecord(_Record):
     count: list[int]
 
 
-class Explanation(_Record):
+class Explanation(Record):
     """Hold all that was found out about a model."""
 
     title: str
@@ -141,7 +141,7 @@ def read_explanation(run: Path) -> Explanation:
     RunProblem
         Another format.
     """
-    return _record(Path(run) / "explanation" / "explanation.json", Explanation)
+    return read_record(Path(run) / "explanation" / "explanation.json", Explanation)
 
 
 def write_explanation(run: Path) -> Path:

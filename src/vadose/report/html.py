@@ -17,6 +17,8 @@ import numpy as np
 
 from vadose.errors import FileProblem, MissingExtra
 from vadose.report import charts, figures, tables, verdict
+from vadose.report.correction import correction_remark, tell_correction
+from vadose.report.ensembles import tell_ensembles
 from vadose.report.runs import Run, read_run
 from vadose.report.scene import Scene, busiest_window, read_pairs, read_scene
 from vadose.report.style import png, pretty_unit
@@ -159,13 +161,17 @@ def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, 
     scores, manifest = run.scores, run.manifest
     window = busiest_window(scene)
     closed = np.abs(scene.closure)
+    judged, correction = verdict.judge(scores, manifest.method), tell_correction(run)
     return {
         "run": run,
         "manifest": manifest,
         "scores": scores,
         "unit": pretty_unit(scores.unit),
         "published": scores.methods[manifest.method],
-        "verdict": verdict.judge(scores, manifest.method),
+        "verdict": judged,
+        "remarks": (*judged.remarks, *correction_remark(correction)),
+        "correction": correction,
+        "ensembles": tell_ensembles(run),
         "facts": verdict.facts(run),
         "rows": tables.score_rows(scores, manifest.method),
         "heads": tables.SCORE_HEADS,

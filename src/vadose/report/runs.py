@@ -2,7 +2,8 @@
 
 The report knows of the job only what stands here, so the folder must say all. Its files:
 ``manifest.json``, ``recipe.yaml``, ``scores.json``, ``coarse.zarr`` and ``product.zarr``; where there was
-a truth ``truth.zarr``, and where the method names them ``importances.csv``.
+a truth ``truth.zarr``, where the method names them ``importances.csv``, and where it was asked for the
+summaries of ``correction`` and ``validation``.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ Number = Annotated[float, BeforeValidator(lambda value: np.nan if value is None 
 NAN = float("nan")
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """Is what a file of the run says; what it says beyond is left alone."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Input(_Record):
+class Input(Record):
     """Name one file the run was made from."""
 
     name: str
@@ -44,7 +47,7 @@ class Input(_Record):
     citation: str = ""
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """Say who ran what, when and with which versions."""
 
     title: str
@@ -63,7 +66,7 @@ class Manifest(_Record):
     warnings: list[str] = []
 
 
-class Metrics(_Record):
+class Metrics(Record):
     """Hold the metrics of one method on one sample."""
 
     n: Number = NAN
@@ -75,7 +78,7 @@ class Metrics(_Record):
     r2: Number = NAN
 
 
-class Gain(_Record):
+class Gain(Record):
     """Hold the gains over one baseline; positive is better."""
 
     rmse: Number = NAN
@@ -83,7 +86,7 @@ class Gain(_Record):
     within_cell_r: Number = NAN
 
 
-class Method(_Record):
+class Method(Record):
     """Hold all scores of one method."""
 
     title: str
@@ -95,7 +98,7 @@ class Method(_Record):
     closure_max: Number = NAN
 
 
-class Scores(_Record):
+class Scores(Record):
     """Hold the scores of all methods compared."""
 
     target: str = "soil_moisture"
@@ -105,14 +108,14 @@ class Scores(_Record):
     methods: dict[str, Method]
 
 
-class HeldMethod(_Record):
+class HeldMethod(Record):
     """Hold one direct method's scores against the coarse target, part by part."""
 
     title: str
     layers: dict[str, dict[str, Metrics]]
 
 
-class Held(_Record):
+class Held(Record):
     """Hold what the recipe kept from learning, and how well it was given."""
 
     scheme: str
@@ -179,8 +182,8 @@ def read_run(path: Path) -> Run:
             found="no such folder" if not path.exists() else "a file",
             expected="the folder of a finished run",
         )
-    manifest = _record(path / "manifest.json", Manifest)
-    scores = _record(path / "scores.json", Scores)
+    manifest = read_record(path / "manifest.json", Manifest)
+    scores = read_record(path / "scores.json", Scores)
     for name in (scores.best, manifest.method):
         if name not in scores.methods:
             raise RunProblem(
@@ -194,12 +197,12 @@ def read_run(path: Path) -> Run:
         path=path,
         manifest=manifest,
         scores=scores,
-        recipe=_text(path / "recipe.yaml"),
+        recipe=read_text(path / "recipe.yaml"),
         importances=_importances(path / "importances.csv"),
         coarse=_cube(path / "coarse.zarr", manifest.target),
         product=_cube(path / "product.zarr", manifest.target),
         truth=_cube(truth, manifest.target) if truth.exists() else None,
-        held=_record(held, Held) if held.exists() else None,
+        held=read_record(held, Held) if held.exists() else None,
     )
     if run.truth is not None and tuple(grid_of(run.truth).shape) != tuple(run.fine_grid.shape):
         raise RunProblem(
@@ -211,12 +214,19 @@ def read_run(path: Path) -> Run:
     return run
 
 
-R = TypeVar("R", bound=_Record)
+R = TypeVar("R", bound=Record)
 
 
-def _record(path: Path, kind: type[R]) -> R:
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read a JSON file of the run and check it.
+
+    Raises
+    ------
+    FileProblem, RunProblem
+        When it is missing, unreadable, or of another form.
+    """
     try:
-        content = json.loads(_text(path))
+        content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise FileProblem(path, found=f"text that is not JSON ({error})") from error
     try:
@@ -232,7 +242,14 @@ def _record(path: Path, kind: type[R]) -> R:
         ) from error
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a text of the run.
+
+    Raises
+    ------
+    FileProblem
+        When it is missing or unreadable.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -252,7 +269,7 @@ def _importances(path: Path) -> tuple[Importance, ...]:
     try:
         rows = [
             Importance(row["predictor"], float(row["importance"]), float(row.get("std") or NAN))
-            for row in csv.DictReader(_text(path).splitlines())
+            for row in csv.DictReader(read_text(path).splitlines())
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise FileProblem(
