@@ -16,7 +16,14 @@ kings_creek    mean of the other 15 probes         that mean itself
 Stations nearer than 1 km to the one that is judged are not learned from, except on Kings Creek, whose
 probes are one product: there the mean of the others too is made anew without the probe held out. Intervals
 are of the difference of the errors, after minus before, from stations drawn anew. Needs the data folder of
-the project; what is absent is skipped. Run from the root of the repository::
+the project; what is absent is skipped.
+
+On Kings Creek the probe's mean departure from the others is a third of the mean square error and stays for
+the terrain to tell; the line "all but the probe's own mean" says what would be left if it told all of it.
+One index alone, the insolation, comes below .030, but that it is this one is seen with all 16 probes in sight
+only: what is chosen without the test, or averaged over all indices, does not reach it.
+
+Run from the root of the repository::
 
     python benchmarks/station_correction.py [--data ../shared/data] [--only kings_creek] [--every 1]
 """
@@ -40,11 +47,13 @@ from scipy.ndimage import gaussian_filter
 from vadose.config import read_recipe
 from vadose.correct import (
     Additive,
+    Average,
     Best,
     CDFMatching,
     Chain,
     Corrector,
     DailyKriging,
+    DepartureKriging,
     Fold,
     Forest,
     Kriging,
@@ -71,6 +80,10 @@ from vadose.validate.times import Days
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 #: Thickness of the layer that the product of ``us_stations`` gives the water of, mm.
 LAYER = 50.0
+#: Threads of a forest, which do not change it.
+WORKERS = 2
+#: What is left when every station's mean error is taken off.
+FLOOR = "(all but the probe's own mean)"
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,9 @@ class Study:
         Values of all rows, or a corrector of which the values held out are taken.
     distance
         Stations nearer than this (km) to those held out are not learned from.
+    floor
+        A corrector whose errors are told also without the mean error of each station, which no
+        corrector knows: what is left to gain.
     """
 
     pairs: Pairs
@@ -100,6 +116,7 @@ class Study:
     inner: int | None
     naive: np.ndarray | Corrector
     distance: float
+    floor: Corrector | None = None
 
 
 def mean_of_others(pairs: Pairs, is_used: np.ndarray) -> np.ndarray:
@@ -238,7 +255,7 @@ def us_stations(data: Path, every: int) -> Study:
         table[is_complete], predicted="smap", observed="insitu_sm_m3m3", predictors=predictors
     )
     forests: dict[str, Corrector] = {
-        f"forest, random splits, {leaf}": Forest(predictors, trees=100, leaf=leaf)
+        f"forest, random splits, {leaf}": Forest(predictors, trees=100, leaf=leaf, workers=WORKERS)
         for leaf in (20, 50, 100)
     }
     return Study(
@@ -247,7 +264,9 @@ def us_stations(data: Path, every: int) -> Study:
         {
             "additive": Additive(),
             "CDF matching": CDFMatching(),
-            "forest, best splits, 50": Forest(predictors, trees=100, is_random=False),
+            "forest, best splits, 50": Forest(
+                predictors, trees=100, is_random=False, workers=WORKERS
+            ),
             **forests,
         },
         {"linear": Linear(), **forests},
@@ -270,7 +289,12 @@ def kings_creek(data: Path, every: int) -> Study:
     is_inside = np.isfinite(height)
     aspect = np.where(is_inside, rasterio.open(terrain / "kings_creek_aspect.tif").read(1), np.nan)
     slope = np.where(is_inside, rasterio.open(terrain / "kings_creek_slope.tif").read(1), np.nan)
+    # of the sun at noon of an equinox; northness of flat ground means nothing
+    steepness, latitude = np.radians(slope), np.radians(probes["latitude"].mean())
+    insolation = np.cos(latitude) * np.cos(steepness)
+    insolation -= np.sin(latitude) * np.sin(steepness) * np.cos(np.radians(aspect))
     static = {
+        "own_insolation": at(_smooth(insolation, 2)),
         "own_northness": at(_smooth(np.cos(np.radians(aspect)), 2)),
         "own_relief": at(height - _smooth(height, 5)),
         "own_wide_relief": at(height - _smooth(height, 20)),
@@ -312,13 +336,15 @@ def kings_creek(data: Path, every: int) -> Study:
         return Regression(chosen, with_position=False)
 
     # the product is a mean of the stations: what they have in common says nothing of the probe held out
-    daily = DailyKriging(with_mean=True)
+    departures = DepartureKriging(with_mean=True)
+    each = Average([terms(name) for name in (*static, "greener")])
     candidates: dict[str, Corrector] = {
-        "daily kriging": daily,
-        "northness, daily": Chain([terms(north), daily]),
-        "relief, daily": Chain([terms(relief), daily]),
-        "northness, relief": terms(north, relief),
-        "northness, relief, daily": Chain([terms(north, relief), daily]),
+        "departures": departures,
+        "insolation, departures": Chain([terms("own_insolation"), departures]),
+        "northness, departures": Chain([terms(north), departures]),
+        "relief, departures": Chain([terms(relief), departures]),
+        "northness, relief, departures": Chain([terms(north, relief), departures]),
+        "mean of each index, departures": Chain([each, departures]),
     }
     return Study(
         pairs,
@@ -327,18 +353,20 @@ def kings_creek(data: Path, every: int) -> Study:
             "linear": Linear(),
             "seasonal": Seasonal(),
             "CDF matching": CDFMatching(),
-            "forest": Forest([*static, "greener"], trees=50, leaf=500),
+            "forest": Forest([*static, "greener"], trees=50, leaf=500, workers=WORKERS),
             "all terrain": terms(*static),
-            "northness, relief, slope": terms(north, relief, "slope"),
-            "northness, relief, NDVI": terms(north, relief, "greener"),
+            "insolation": terms("own_insolation"),
+            "northness, relief": terms(north, relief),
             "place, elevation": Regression(["elevation"]),
             "kriging": Kriging(),
+            "daily kriging": DailyKriging(with_mean=True),
             **candidates,
         },
         candidates,
         inner=None,
         naive=Nothing(),
         distance=0.0,
+        floor=departures,
     )
 
 
@@ -402,6 +430,12 @@ def judge(name: str, study: Study, draws: int) -> dict[str, Any]:
             f"{found.lower:>12.4f} {found.upper:>9.4f}  {words}",
             flush=True,
         )
+    if study.floor is not None:
+        held = correct_held_out(study.floor, pairs, study.folds)
+        error = held.corrected - held.pairs.observed
+        number, means = held.pairs.station_means(error)
+        left = error - means[np.searchsorted(number, held.pairs.station)]
+        print(f"{FLOOR:<34}{np.sqrt(np.mean(left**2)):>8.4f}")
     assert found is not None
     print(found.verdict.text)
     return {
