@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from typing import Self
 
 import numpy as np
 import scipy.optimize
@@ -58,6 +59,16 @@ class Covariance:
     def variance(self) -> float:
         """Give the variance of a single value, without its noise."""
         return self.slow + self.weather + self.overpass
+
+    def scaled(self, factor: float) -> Self:
+        """Multiply all variances; estimates stay what they are."""
+        return replace(
+            self,
+            slow=factor * self.slow,
+            weather=factor * self.weather,
+            overpass=factor * self.overpass,
+            noise=factor * self.noise,
+        )
 
     def between(self, days: Floats, change: Floats, cells: Floats) -> Floats:
         """Give the covariance of values that are so many days, changes of the model and cells apart."""
@@ -145,8 +156,9 @@ def fit_covariance(
     Returns
     -------
     Covariance
-        Within `BOUNDS`. The score is Student's t with four degrees of freedom, for a storm that the model
-        missed must not decide over all.
+        Within `BOUNDS` but for the scale. The score is Student's t with four degrees of freedom, for a storm that the model
+        missed must not decide over all; variances are scaled in the end so that the squared errors of these
+        values are as large as was said, storms included.
 
     References
     ----------
@@ -172,4 +184,6 @@ def fit_covariance(
         bounds=list(zip(*bounds.T, strict=True)),
         options={"maxiter": steps, "ftol": 1e-6},
     )
-    return Covariance(*(float(one) for one in np.exp(found.x)))
+    fitted = Covariance(*(float(one) for one in np.exp(found.x)))
+    estimate, variance = solve(systems, fitted)
+    return fitted.scaled(float(((truth - estimate) ** 2 / (variance + fitted.noise)).mean()))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from vadose.fuse.gapfill.dct import solve_penalised, square_roughness
 from vadose.fuse.gapfill.lines import Lines
 from vadose.fuse.gapfill.optimal import MARGIN as OPTIMAL_MARGIN
 from vadose.fuse.gapfill.optimal import OptimalInterpolation
@@ -19,14 +20,43 @@ NEAR, WIDE = 1.5, 4.0
 MEMORY = 1.5
 #: Weight at which a mean is taken for half.
 TRUST_IN_TIME, TRUST_IN_SPACE = 0.05, 0.02
+#: Penalty and aspect of the smooth fields.
+PENALTY, ASPECT = 0.05, 0.5
 #: Rows beyond a stripe that its features depend on.
 MARGIN = max(OPTIMAL_MARGIN, reach(WIDE))
 #: Place of the estimate by optimal interpolation among the features.
 OPTIMAL = 0
 
 
+def smooth_fields(record: Record, lines: Lines) -> dict[str, npt.NDArray[np.float32]]:
+    """Give the smoothest fields near the observations, and near the lines' residuals (`dct`).
+
+    Their penalty is fixed: how far to follow them is left to what learns from them.
+    """
+    roughness = PENALTY * square_roughness(record.observed.shape, ASPECT)
+    found = {}
+    line = lines.apply(record.modelled)
+    for name, field in (
+        ("smooth_value", record.observed),
+        ("smooth_residual", record.observed - line),
+    ):
+        is_there = np.isfinite(field)
+        found[name] = solve_penalised(
+            np.where(is_there, field, 0.0),
+            is_there.astype("f8"),
+            roughness,
+            tolerance=1e-3,
+            iterations=60,
+        ).astype("f4")
+    return found
+
+
 def gap_features(
-    record: Record, lines: Lines, optimal: OptimalInterpolation, wanted: Mask
+    record: Record,
+    lines: Lines,
+    optimal: OptimalInterpolation,
+    fields: Mapping[str, npt.NDArray[np.float32]],
+    wanted: Mask,
 ) -> tuple[npt.NDArray[np.float32], list[str]]:
     """Describe wanted places, in their order.
 
@@ -39,6 +69,8 @@ def gap_features(
         Lines fitted to this record.
     optimal
         Fitted to this record or to one with more values.
+    fields
+        What `smooth_fields` gives of this record, or of one of which it is a part.
     wanted
         Places, dims ``time, y, x``; the model has a value there.
 
@@ -58,6 +90,12 @@ def gap_features(
     columns["optimal"] = estimate.astype("f4")
     columns["optimal_spread"] = np.sqrt(variance).astype("f4")
     columns["optimal_residual"] = (estimate - line[wanted]).astype("f4")
+    for name, field in fields.items():
+        columns[name] = field[wanted]
+    columns["smooth_difference"] = (
+        columns["smooth_residual"] + line[wanted].astype("f4") - columns["smooth_value"]
+    )
+    columns["smooth_less_optimal"] = columns["smooth_residual"] - columns["optimal_residual"]
     for name, beside in zip(
         ("before", "after"), neighbours_in_time(residual, record.days), strict=True
     ):

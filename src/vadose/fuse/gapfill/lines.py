@@ -37,10 +37,9 @@ class Lines:
         """Turn the model's values into the satellite's."""
         return self.level + self.slope * (modelled - self.middle)
 
-    def rows(self, first: int, last: int) -> Self:
-        """Take the rows ``first..last - 1`` of the grid."""
-        at = np.s_[max(first, 0) : last]
-        return type(self)(self.level[at], self.middle[at], self.slope[at], self.spread[at])
+    def part(self, rows: slice) -> Self:
+        """Take some rows of the grid."""
+        return type(self)(self.level[rows], self.middle[rows], self.slope[rows], self.spread[rows])
 
 
 def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:

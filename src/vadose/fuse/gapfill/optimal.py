@@ -80,9 +80,9 @@ class OptimalInterpolation:
     def __init__(
         self,
         *,
-        neighbours: int = 24,
+        neighbours: int = 20,
         pull: float = 2.0,
-        targets: int = 1500,
+        targets: int = 600,
         draws: int = 3,
         seed: int = 0,
     ) -> None:
@@ -116,7 +116,7 @@ class OptimalInterpolation:
             places = np.argwhere(hidden)
             chosen = rng.permutation(len(places))[: max(self.targets // self.draws, 1)]
             laid.append((record.hide(hidden), places[np.sort(chosen)]))
-        for steps in (15, 30):
+        for steps in (10, 20):
             parts, truths = [], []
             for part, places in laid:
                 lines = fit_lines(part, pull=self.pull)

@@ -45,9 +45,9 @@ class Record:
         """Take values away."""
         return type(self)(np.where(hidden, np.nan, self.observed), self.modelled, self.days)
 
-    def rows(self, first: int, last: int) -> Self:
-        """Take the rows ``first..last - 1`` of the grid."""
-        at = np.s_[:, max(first, 0) : last]
+    def part(self, rows: slice, columns: slice) -> Self:
+        """Take a part of the grid."""
+        at = np.s_[:, rows, columns]
         return type(self)(self.observed[at], self.modelled[at], self.days)
 
 
@@ -137,6 +137,27 @@ def draw_gaps(record: Record, rng: np.random.Generator, *, share: float, days: i
     return np.asarray(laid.values, bool)
 
 
+def draw_window(
+    record: Record, rng: np.random.Generator, *, rows: int = 96, columns: int = 128
+) -> tuple[slice, slice]:
+    """Choose a part of a large grid around an observed cell; a small grid is taken whole.
+
+    Examples
+    --------
+    >>> values = np.full((2, 9, 9), 0.2)
+    >>> small = Record(values, values, np.arange(2.0))
+    >>> draw_window(small, np.random.default_rng(0), rows=20, columns=4)[0]
+    slice(0, 9, None)
+    """
+    pairs = (np.isfinite(record.observed) & np.isfinite(record.modelled)).any(axis=0)
+    centre = np.argwhere(pairs)[rng.integers(pairs.sum())]
+    found = []
+    for middle, length, size in zip(centre, (rows, columns), pairs.shape, strict=True):
+        first = int(np.clip(middle - length // 2, 0, max(size - length, 0)))
+        found.append(slice(first, min(first + length, size)))
+    return found[0], found[1]
+
+
 def window(record: Record, *, rows: int = 64, columns: int = 96) -> Record:
     """Take the part of a large grid that has most pairs, to choose settings on.
 
@@ -159,8 +180,7 @@ def window(record: Record, *, rows: int = 64, columns: int = 96) -> Record:
         + total[:-height, :-width]
     )
     top, left = np.unravel_index(int(inside.argmax()), inside.shape)
-    at = np.s_[:, top : top + height, left : left + width]
-    return Record(record.observed[at], record.modelled[at], record.days)
+    return record.part(slice(int(top), int(top) + height), slice(int(left), int(left) + width))
 
 
 def stripes(rows: int, height: int) -> Iterator[tuple[int, int]]:

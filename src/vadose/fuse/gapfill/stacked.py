@@ -10,7 +10,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from vadose.errors import ModelProblem, ValueProblem
-from vadose.fuse.gapfill.features import MARGIN, OPTIMAL, gap_features
+from vadose.fuse.gapfill.features import MARGIN, OPTIMAL, gap_features, smooth_fields
 from vadose.fuse.gapfill.lines import fit_lines
 from vadose.fuse.gapfill.optimal import OptimalInterpolation
 from vadose.fuse.gapfill.records import (
@@ -18,6 +18,7 @@ from vadose.fuse.gapfill.records import (
     Record,
     check_fitted,
     draw_gaps,
+    draw_window,
     read_record,
     stripes,
     write_field,
@@ -27,6 +28,8 @@ from vadose.fuse.gapfill.records import (
 STRIPE = 64
 #: Parts of the laid gaps, each left out once to learn how far to trust the correction.
 FOLDS = 4
+#: Days in a row on which the gaps of one set after the other are laid, each for a set of every part.
+DAYS = (1, 2, 1, 3)
 
 
 class Stacked:
@@ -139,10 +142,12 @@ class Stacked:
         lines = self.optimal_.lines_
         check_fitted(lines.level.shape, record, self.name)
         filled = np.full(record.observed.shape, np.nan, "f4")
+        fields = smooth_fields(record, lines)
         for first, last in stripes(record.observed.shape[1], STRIPE):
             start = max(first - MARGIN, 0)
-            part = record.rows(start, last + MARGIN)
-            near = lines.rows(start, last + MARGIN)
+            around = slice(start, last + MARGIN)
+            part, near = record.part(around, slice(None)), lines.part(around)
+            smoothed = {name: field[:, around] for name, field in fields.items()}
             has_model = np.isfinite(part.modelled) & np.isfinite(near.level)
             is_inside = np.zeros(has_model.shape[1], bool)
             is_inside[first - start : last - start] = True
@@ -151,7 +156,8 @@ class Stacked:
             values = np.full(has_model.shape, np.nan, "f4")
             is_seen = has_model & ~is_gap
             values[is_seen] = self.optimal_.estimate(part, is_seen, near)[0]
-            values[is_gap] = self._estimate(gap_features(part, near, self.optimal_, is_gap)[0])
+            table, _ = gap_features(part, near, self.optimal_, smoothed, is_gap)
+            values[is_gap] = self._estimate(table)
             filled[:, first:last] = values[:, is_inside]
         return write_field(filled, satellite)
 
@@ -161,19 +167,23 @@ class Stacked:
         """Give features of hidden values, what optimal interpolation errs there, their fold and place."""
         rng = np.random.default_rng(self.seed)
         tables, errors, folds, numbers = [], [], [], []
+        numbered = np.arange(record.observed.size).reshape(record.observed.shape)
         for draw in range(self.draws):
+            at = draw_window(record, rng)
+            whole = record.part(*at)
             # one day as most gaps of swaths, and up to three as those between overpasses
-            hidden = draw_gaps(record, rng, share=0.15, days=(1, 1, 2, 3)[draw // FOLDS % 4])
-            part = record.hide(hidden)
+            hidden = draw_gaps(whole, rng, share=0.15, days=DAYS[draw // FOLDS % len(DAYS)])
+            part = whole.hide(hidden)
             lines = fit_lines(part, pull=self.optimal_.pull)
             chosen = rng.permutation(np.flatnonzero(hidden))[: self.rows // self.draws]
             wanted = np.zeros(hidden.shape, bool)
             wanted.flat[chosen] = True
-            table, self.features_ = gap_features(part, lines, self.optimal_, wanted)
+            fields = smooth_fields(part, lines)
+            table, self.features_ = gap_features(part, lines, self.optimal_, fields, wanted)
             tables.append(table)
-            errors.append(record.observed[wanted] - table[:, OPTIMAL])
+            errors.append(whole.observed[wanted] - table[:, OPTIMAL])
             folds.append(np.full(len(table), draw % FOLDS))
-            numbers.append(np.flatnonzero(wanted))
+            numbers.append(numbered[:, at[0], at[1]][wanted])
         return (
             np.concatenate(tables),
             np.concatenate(errors),
