@@ -56,6 +56,7 @@ def errors_of(
 def test_gaps_of_all_lengths_hide_observed_values_once(coarse: xr.DataArray) -> None:
     hidden = hide_gaps(coarse, rng=0, lengths=(1, 5, 20), share=0.2)
     assert hidden.attrs["lengths"] == [1, 5, 20]
+    assert hidden.attrs.keys() == {"share", "lengths"}
     assert not (hidden & coarse.isnull()).any()
     reached = float(hidden.sum() / coarse.notnull().sum())
     assert hidden.attrs["share"] == pytest.approx(reached)
@@ -203,11 +204,16 @@ def test_the_best_wins_and_others_are_told_from_it(
     np.testing.assert_allclose(whole["ratio"].sel(product="poor"), 1.3, rtol=1e-6)
     np.testing.assert_allclose(whole["ratio_lower"].sel(product="poor"), 1.3, rtol=1e-6)
     np.testing.assert_array_equal(found["ratio_upper"].sel(product="good").dropna("stratum"), 1)
+    poor = whole.sel(product="poor")
+    assert 0 < float(poor["difference_lower"]) < float(poor["difference"])
+    assert float(poor["difference"]) < float(poor["difference_upper"]) < 0.03
+    equal = whole.sel(product="equal")
+    assert float(equal["difference_lower"]) < 0 < float(equal["difference_upper"])
     turned = compare_gaps(fields, coarse, hidden, rng=0, best="poor").sel(stratum="all")
     assert VERDICTS[int(turned["verdict"].sel(product="good"))] == "better"
     scores = score_gaps(fields, coarse, hidden, rng=0)["rmse"]
     chosen = compare_gaps(fields, coarse, hidden, rng=0)
-    assert chosen.attrs["best"] == list(fields)[int(scores.sel(stratum="all").argmin())]
+    assert chosen.attrs["best"] == list(fields)[int(scores.sel(stratum="all").values.argmin())]
     np.testing.assert_allclose(found["difference"], scores - scores.sel(product="good"), atol=1e-12)
 
 
@@ -260,8 +266,8 @@ def test_intervals_cover_what_they_claim(memory: float, wide: float, still: floa
         cells = blocks_of_cells(size, size)[row, column]
         length = days_in_block(errors[:, where], day, cells, days)
         values = Values(truth + errors[:, where], truth, day // length, cells)
-        bounds, ratio = bound_scores(values, level=0.95, rng=rng)
-        ends = (bounds["rmse"], bounds["bias"], ratio(0))
+        bounds, against = bound_scores(values, level=0.95, rng=rng)
+        ends = (bounds["rmse"], bounds["bias"], against(0)["ratio"])
         told = [
             (low[1], high[1], right) for (low, high), right in zip(ends, (1, 0, 1), strict=True)
         ]

@@ -2,9 +2,8 @@
 
 References
 ----------
-Gruber et al. (2016), J. Geophys. Res. Atmos. 121, 1208-1219 (extended collocation). Pierdicca et al. (2015), IEEE
-TGRS 53, 6165-6172 (least squares with four products). Gruber et al. (2019), Earth Syst. Sci. Data 11, 717-739
-(errors of places that have too few collocations).
+Gruber et al. (2016), J. Geophys. Res. Atmos. 121, 1208-1219 (extended collocation), and (2019), Earth
+Syst. Sci. Data 11, 717-739 (errors of places that have too few collocations).
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ Method = Literal["collocation", "hat"]
 LEAST_EIGENVALUE = 1e-3
 #: Part of a variance that is taken to be error at the least, where correlations are weighed.
 LEAST_ERROR = 0.01
-#: Where the errors of a place are from, by number.
-SOURCES = ("none", "own", "regional")
+#: Where the errors of a place are from, numbered from 1.
+SOURCES = ("own", "regional")
 
 
 def estimate_errors(
@@ -118,7 +117,7 @@ def estimate_errors(
         f" {int((~told).sum())} of {told.size} places have too few times in common, or "
         "variances that cannot be, and have their errors from around."
     )
-    flags = {"flag_values": list(range(len(SOURCES))), "flag_meanings": " ".join(SOURCES)}
+    flags = {"flag_values": list(range(1, len(SOURCES) + 1)), "flag_meanings": " ".join(SOURCES)}
     square = {"units": f"({first.attrs['units']})2"} if "units" in first.attrs else {}
     result = xr.Dataset(
         {

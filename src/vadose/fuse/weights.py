@@ -9,7 +9,8 @@ References
 ----------
 Yilmaz et al. (2012), Water Resour. Res. 48, W11502 (least squares). Gruber et al. (2016), J. Geophys. Res. Atmos. 121,
 1208-1219 (correlated errors). Gruber et al. (2017), IEEE TGRS 55, 6780-6792, and (2019), Earth Syst. Sci. Data 11,
-717-739 (ESA CCI). Kim et al. (2015), Remote Sens. Environ. 166, 211-224.
+717-739 (ESA CCI). Kim et al. (2015), Geophys. Res. Lett. 42, 6662-6670 (weights that sum to one). Yilmaz and Crow (2013),
+J. Hydrometeorol. 14, 650-660 (scale).
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def merge(
         What gives the scale: one of the products, by name, or another field (a land model) on the same
         grid and times. Such a field is collocated under the name ``reference`` but not merged.
     rescaling
-        ``mean_variance`` or ``quantiles`` of the reference; ``signal``: mean and, by collocation, the
-        standard deviation of the signal alone, which noise does not inflate (Yilmaz and Crow 2013);
-        ``none``: products are on one scale already.
+        ``mean_variance`` or ``quantiles`` of the reference; ``signal``: its mean and, by collocation, the
+        standard deviation of its signal; ``none``: products are on one scale already. The first two match
+        noise along with the signal, so that the noisier a product the weaker its signal, and the merged
+        one is a little too weak, which ``error_sd`` does not hold; ``signal`` does not (Yilmaz and Crow
+        2013), but needs collocation to be right about that too.
     method
         ``collocation``, or the three-cornered ``hat``, which lets all errors be somewhat correlated and
         counts a difference of amplitude as error.

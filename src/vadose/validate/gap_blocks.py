@@ -27,6 +27,8 @@ from vadose.validate.statistics import Moments, moments_along
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
+#: Lower and upper ends, dims ``(product)``.
+Ends = tuple[Floats, Floats]
 
 #: Draws of each kind, and blocks of cells along the longer side of the map.
 DRAWS, ACROSS = 400, 5
@@ -150,8 +152,8 @@ def score_values(values: Values) -> dict[str, Floats]:
 
 def bound_scores(
     values: Values, *, level: float, rng: np.random.Generator
-) -> tuple[dict[str, tuple[Floats, Floats]], Callable[[int], tuple[Floats, Floats]]]:
-    """Bound scores, and the ratio of RMSE to that of one of the products.
+) -> tuple[dict[str, Ends], Callable[[int], dict[str, Ends]]]:
+    """Bound scores, and how the RMSE differs from that of one of the products.
 
     Parameters
     ----------
@@ -165,8 +167,8 @@ def bound_scores(
     Returns
     -------
     dict, callable
-        Lower and upper end by score, dims ``(product)``; and what gives those of the ratio to the
-        product of a number. NaN with fewer than 4 blocks of days or of cells, or where a score is not
+        Lower and upper end by score, dims ``(product)``; and what gives those of the ``difference`` in
+        RMSE to the product of a number, and of the ``ratio``. NaN with fewer than 4 blocks of days or of cells, or where a score is not
         defined; without width where a product has no error or is the one compared with.
     """
     drawn, freedom = _draw(values, rng)
@@ -177,7 +179,7 @@ def bound_scores(
         half = reach * np.sqrt(_variance(draws))
         return estimate - half, estimate + half
 
-    bounds = {}
+    bounds: dict[str, Ends] = {}
     with np.errstate(divide="ignore", invalid="ignore"):
         tables = [{name: METRICS[name](one) for name in SCALES} for one in drawn]
         for name, (there, back) in SCALES.items():
@@ -186,14 +188,18 @@ def bound_scores(
             low, high = (np.where(is_exact, scores[name], back(one)) for one in ends)
             bounds[name] = low, high
 
-    def ratio(best: int) -> tuple[Floats, Floats]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = [np.log(one["rmse"]) for one in tables]
-            estimate = np.log(scores["rmse"] / scores["rmse"][best])
-            low, high = bound(estimate, [one - one[:, best : best + 1] for one in logs])
-        return np.exp(low), np.exp(high)
+    def against(best: int) -> dict[str, Ends]:
+        found = {}
+        for name, (there, back) in (("difference", SCALES["bias"]), ("ratio", SCALES["rmse"])):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                own = there(scores["rmse"])
+                drawn_values = [there(one["rmse"]) for one in tables]
+                ends = bound(own - own[best], [one - one[:, [best]] for one in drawn_values])
+            low, high = (back(one) for one in ends)
+            found[name] = low, high
+        return found
 
-    return bounds, ratio
+    return bounds, against
 
 
 def _variance(draws: list[Floats]) -> Floats:

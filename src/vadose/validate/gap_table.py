@@ -61,7 +61,8 @@ def hide_gaps(
         hides as many values, the longest first, none of them twice.
     share
         Of observed values that all of them hide together. Gaps are laid whole, so that a long one may
-        hide more than its part.
+        hide more than its part and be the only one of its length: on a short record, repeat with other
+        seeds.
     donors
         Gaps to choose from, as of `vadose.samples.gaps.lay_gaps`.
 
@@ -94,14 +95,15 @@ def hide_gaps(
     masks = truth.isnull().values if donors is None else donors
     draw = np.random.default_rng(rng)
     count = int(truth.notnull().sum())
-    left, hidden = truth, xr.zeros_like(truth, dtype=bool).rename("is_hidden")
+    left, hidden = truth, xr.zeros_like(truth, dtype=bool)
     for length in fitting:
         # of what is still there a larger part is the same number of values
         part = share * count / len(fitting) / max(int(left.notnull().sum()), 1)
         laid = lay_gaps(left, rng=draw, share=part, days=length, donors=masks)
         hidden, left = hidden | laid, left.where(~laid)
     reached = float(hidden.sum() / count)
-    return hidden.assign_attrs(share=reached, lengths=fitting[::-1])
+    told = {"share": reached, "lengths": fitting[::-1]}
+    return hidden.drop_attrs(deep=False).rename("is_hidden").assign_attrs(told)
 
 
 def score_gaps(
@@ -205,9 +207,9 @@ def compare_gaps(
     Returns
     -------
     xarray.Dataset
-        ``difference``, RMSE less that of the best, and ``ratio`` of both, with ``ratio_lower`` and
-        ``ratio_upper``, dims ``product, stratum``; ``verdict`` as flags: best, as good (the interval holds
-        1), worse, better (in this stratum), or unknown where there is no interval. Else as `score_gaps`;
+        ``difference``, RMSE less that of the best (m³ m⁻³), and ``ratio`` of both, each with ``_lower`` and
+        ``_upper``, dims ``product, stratum``; ``verdict`` as flags: best, as good (the interval of
+        the ratio holds 1), worse, better (in this stratum), or unknown where there is no interval. Else as `score_gaps`;
         ``attrs["best"]`` names the best.
 
     Raises
@@ -235,21 +237,27 @@ def compare_gaps(
     elif best not in names:
         raise UnknownName("best method", best, names)
     place = names.index(best)
-    table = np.empty((4, len(names), len(sample.strata)))
+    table = np.empty((6, len(names), len(sample.strata)))
     for column, draw in enumerate(_streams(rng, sample)):
         own = sample.values.where(sample.strata[column][2])
         rmse = score_values(own)["rmse"]
-        _, ratio = bound_scores(own, level=level, rng=draw)
+        _, against = bound_scores(own, level=level, rng=draw)
+        ends = against(place)
         with np.errstate(divide="ignore", invalid="ignore"):
-            table[:, :, column] = rmse - rmse[place], rmse / rmse[place], *ratio(place)
-    _, _, low, high = table
+            estimates = (rmse - rmse[place], rmse / rmse[place])
+        table[:, :, column] = (
+            *(estimates[0], *ends["difference"]),
+            *(estimates[1], *ends["ratio"]),
+        )
+    low, high = table[4:]
     verdict = np.select([high < 1, low > 1, (low <= 1) & (high >= 1)], [3, 2, 1], 4)
     verdict[place] = 0
     result = _frame(sample)
     dims = ("product", "stratum")
-    result["difference"] = dims, table[0], {"units": truth.attrs.get("units", "m3 m-3")}
-    for row, name in enumerate(("ratio", "ratio_lower", "ratio_upper"), start=1):
-        result[name] = dims, table[row], {"units": "1"}
+    units = {"difference": truth.attrs.get("units", "m3 m-3"), "ratio": "1"}
+    parts = [f"{name}{end}" for name in units for end in ("", "_lower", "_upper")]
+    for row, name in enumerate(parts):
+        result[name] = dims, table[row], {"units": units[name.split("_")[0]]}
     flags = {
         "flag_values": list(range(len(VERDICTS))),
         "flag_meanings": " ".join(one.replace(" ", "_") for one in VERDICTS),
