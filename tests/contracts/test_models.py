@@ -49,7 +49,7 @@ QUICK: dict[str, dict[str, Any]] = {
         "steps": 3,
         "draws": 2,
         "epochs": 40,
-        "batch": 4,
+        "dropout": 0.0,
         "rate": 0.006,
         "patience": 0,
     },

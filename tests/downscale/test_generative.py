@@ -246,6 +246,44 @@ def test_members_are_drawn_together_until_their_spread_is_their_error(
         generative(cubes, dispersion=0.0)
 
 
+def test_what_observations_err_by_is_no_part_of_the_dispersion() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal(5000)
+    observed = truth + 2.0 * rng.standard_normal(5000)
+    slices = stats.norm.ppf((np.arange(10) + 0.5) / 10)
+    members = np.sqrt(5.0) * (slices / slices.std())[:, None] * np.ones(5000)
+    # learned from values that err, members have the spread of these
+    assert find_dispersion(members, observed, is_stratified=True) == pytest.approx(1.0, abs=0.03)
+    factor = find_dispersion(members, observed, error=2.0, is_stratified=True)
+    assert factor == pytest.approx(1 / np.sqrt(5.0), rel=0.1)
+    with pytest.raises(ValueProblem, match=r"difference of .*more than the observations' own.* 5"):
+        find_dispersion(members, observed, error=5.0)
+
+
+def test_many_smooth_members_are_balanced_at_every_place() -> None:
+    grid = latlon(1.0)[40:52, 100:112]
+    field = Noise(10, "smooth", length=5).field(grid, DAY)
+    np.testing.assert_allclose(field.mean(axis=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(field.std(axis=0), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(
+        field[:, 3:8, 2:6], Noise(10, "smooth", length=5).field(grid[3:8, 2:6], DAY)
+    )
+
+
+class AsLearned(Regression):
+    coherence = "smooth"
+
+
+def test_noise_hangs_together_as_the_model_has_learned(
+    cubes: tuple[xr.Dataset, xr.Dataset],
+) -> None:
+    learned = Generative(AsLearned(), PREDICTORS, members=3).fit(cubes[1])  # type: ignore[arg-type]
+    given = generative(cubes, members=3, noise="smooth", length=FACTOR)
+    assert learned.noise.coherence == "smooth"
+    assert learned.predict(*cubes).equals(given.predict(*cubes))
+    assert generative(cubes, members=3).noise.coherence == "shared"
+
+
 def test_a_field_without_time_has_members_too(cubes: tuple[xr.Dataset, xr.Dataset]) -> None:
     fine, coarse = (cube.isel(time=0, drop=True) for cube in cubes)
     product = generative((fine, coarse), members=3).predict(fine, coarse)

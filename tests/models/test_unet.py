@@ -141,7 +141,9 @@ def fitted() -> tuple[DiffusionMaps, np.ndarray, np.ndarray]:
     y = mean + rng.normal(0, 0.05, mean.shape)
     X[:, 2, 3] = np.nan
     y[:, 6, 7] = np.nan
-    model = DiffusionMaps(width=16, levels=1, epochs=50, batch=4, patience=0, rate=6e-3, steps=6)
+    model = DiffusionMaps(
+        width=16, levels=1, epochs=50, patience=0, rate=6e-3, steps=6, dropout=0.0
+    )
     return model.fit(X, y), X, mean
 
 
@@ -191,7 +193,7 @@ def test_maps_depart_from_a_regression_as_at_cells_it_has_not_seen(tmp_path: Pat
     y = 0.2 + 0.2 * X[..., 0] + rng.normal(0.0, 0.03, X.shape[:-1])
     X[:, 2, 3] = np.nan
     y[:, 6, 7] = np.nan
-    quick = {"width": 8, "levels": 1, "epochs": 15, "batch": 4, "patience": 0, "steps": 6}
+    quick = {"width": 8, "levels": 1, "epochs": 12, "rate": 4e-3, "patience": 0, "steps": 6}
     model = DiffusionMaps(residual=True, bounds=[0.15, 0.45], **quick).fit(X, y)
     new = rng.random((4, 8, 8, 2)).astype("f4")
     new[:, 1, 1] = np.nan

@@ -77,6 +77,9 @@ class Method(Part):
     members, noise, steps
         Of generative downscaling: fields to draw, how their noise hangs together, and calls of the network
         for each.
+    dispersion
+        Factor for the departures of the members from their mean; below 1 where the coarse values that were
+        learned from have errors of their own.
     keep_members
         Whether the product holds the fields themselves beside their mean, spread and quantiles, where this
         method or one that closes it is published.
@@ -109,8 +112,13 @@ class Method(Part):
     samples: int = Field(default=4, ge=1)
     search: Search | None = None
     members: int = Field(default=10, ge=2)
-    noise: Literal["shared", "smooth", "independent"] = "shared"
+    noise: Literal["shared", "smooth", "independent"] = Field(
+        default_factory=lambda known: (
+            "smooth" if known.get("model") == "diffusion_maps" else "shared"
+        )
+    )
     steps: int = Field(default=20, ge=1, le=1000)
+    dispersion: float = Field(default=1.0, gt=0)
     keep_members: bool = False
     conditions: Conditions | None = None
 

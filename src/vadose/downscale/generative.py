@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -22,7 +23,7 @@ from vadose.downscale.members import sum_up
 from vadose.downscale.noise import Coherence, Noise, day_numbers
 from vadose.downscale.provenance import Bits
 from vadose.errors import ModelProblem, ValueProblem
-from vadose.grids import grid_of
+from vadose.grids import grid_of, placed
 from vadose.models import load_model
 from vadose.models.base import Column, Groups, Model, Table, quiet, read_description
 from vadose.samples import Sampler
@@ -65,9 +66,10 @@ class Generative:
         Fields to draw; 2 or more. Intervals take about ten for a level of 0.9.
     noise
         How it hangs together in space: ``shared``, ``smooth`` or, as an ablation, ``independent``. See
-        `vadose.downscale.noise.Noise`.
+        `vadose.downscale.noise.Noise`. Unless given, as the model has learned with it (its ``coherence``), or
+        ``shared``.
     length
-        Fine cells between the knots of smooth noise.
+        Fine cells between the knots of smooth noise; as many as lie along a coarse cell unless given.
     steps
         Calls of the network for each field.
     level
@@ -120,8 +122,8 @@ class Generative:
         *,
         target: str = "soil_moisture",
         members: int = 10,
-        noise: Coherence = "shared",
-        length: int = 16,
+        noise: Coherence | None = None,
+        length: int | None = None,
         steps: int = 20,
         level: float = 0.9,
         seed: int = 0,
@@ -146,7 +148,11 @@ class Generative:
                 expected="2 members or more, 1 step or more, a level between 0 and 1, a dispersion "
                 "above 0",
             )
-        self.noise = Noise(members, noise, length=length, seed=seed)
+        coherence: Coherence = noise or getattr(model, "coherence", "shared")
+        self.noise, self.length = (
+            Noise(members, coherence, length=1 if length is None else length, seed=seed),
+            length,
+        )
         self.model, self.predictors, self.target = model, list(predictors), target
         self.steps, self.level, self.keeps_members = steps, level, keeps_members
         self.dispersion = dispersion
@@ -197,6 +203,9 @@ class Generative:
         """
         drawn = copy.copy(self.direct)  # threads that ask at once keep their members apart
         drawn.noise, drawn.steps = self.noise, self.steps
+        if self.length is None:
+            factors, _ = placed(grid_of(coarse), grid_of(fine))
+            drawn.noise = replace(self.noise, length=factors["y"])
         product = drawn.predict(fine, coarse)
         low, high = VARIABLES[self.target].valid_range
         members = drawn.members
@@ -218,7 +227,7 @@ class Generative:
         settings: dict[str, Any] = {
             "members": self.noise.members,
             "noise": self.noise.coherence,
-            "length": self.noise.length,
+            "length": self.length,
             "seed": self.noise.seed,
             "steps": self.steps,
             "level": self.level,

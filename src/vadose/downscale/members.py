@@ -88,19 +88,32 @@ def sum_up(
     return check_cube(product, source="product")
 
 
-def find_dispersion(members: npt.NDArray[np.floating], observed: npt.NDArray[np.floating]) -> float:
+def find_dispersion(
+    members: npt.NDArray[np.floating],
+    observed: npt.NDArray[np.floating],
+    *,
+    error: float = 0.0,
+    is_stratified: bool = False,
+) -> float:
     """Give the factor for the departures of members from their mean that makes their spread fit their error.
 
     A model that has learned from coarse values with errors of their own takes these for a part of what it
-    does not know: its members then differ too much. What observations differ from the fine cell by, in turn,
-    is taken for an error of the members here: stations with errors as large as these make it too large.
+    does not know: its members then differ too much. Coarse values that were held out err in the same way, and
+    so do stations: unless their own `error` is told, it is taken for an error of the members here.
 
     Parameters
     ----------
     members
-        Dims ``member, place``, at places that were not learned from, such as training stations.
+        Dims ``member, place``, at places that were not learned from: coarse cells of blocks held out, or
+        stations.
     observed
         Dims ``place``. A place where it or a member is NaN has no part.
+    error
+        Standard deviation of what the observations themselves err by, such as a product states or
+        `vadose.uncertainty.collocation` finds; independent of the members' errors.
+    is_stratified
+        Whether the members come from equally likely slices (``shared`` noise) or are balanced (``smooth``):
+        their mean then is that of many.
 
     Returns
     -------
@@ -110,7 +123,8 @@ def find_dispersion(members: npt.NDArray[np.floating], observed: npt.NDArray[np.
     Raises
     ------
     ValueProblem
-        Fewer than two members, no spread, or fewer than ten places.
+        Fewer than two members, no spread, fewer than ten places, or observations that err more than members
+        and observations differ.
 
     References
     ----------
@@ -132,7 +146,17 @@ def find_dispersion(members: npt.NDArray[np.floating], observed: npt.NDArray[np.
             expected=f"members that differ, at {LEAST} places or more",
         )
     square_error = float(((drawn.mean(axis=0) - known) ** 2).mean())
-    return float(np.sqrt(square_error / (variance * (len(drawn) + 1) / len(drawn))))
+    if square_error <= error**2:
+        raise ValueProblem(
+            "dispersion",
+            found=f"a root mean square difference of {square_error**0.5:.4g}",
+            expected=f"more than the observations' own error of {error:.4g}",
+            remedy="Give a smaller error, or keep the dispersion of 1.",
+        )
+    count = len(drawn)
+    # the mean of independent members errs by a share of their variance, and that of slices does not
+    share = (count - 1) / count if is_stratified else (count + 1) / count
+    return float(np.sqrt((square_error - error**2) / (variance * share)))
 
 
 class ClosedMembers:

@@ -18,12 +18,15 @@ from odc.geo.geobox import GeoBox
 from scipy.special import ndtri
 
 from vadose.errors import UnknownName, ValueProblem
+from vadose.models.diffusion.noise import b_spline
 
 Coherence = Literal["shared", "smooth", "independent"]
 Floats = npt.NDArray[np.float32]
 Days = npt.NDArray[np.int64]
 #: Numbers along the side of a block that is drawn at once.
 SIDE = 64
+#: Fewest members whose smooth noise is balanced; of fewer it would be far from normal.
+BALANCED = 8
 #: Days are counted from here, so that none that a cube can hold is negative.
 FIRST_DAY = np.datetime64("0001-01-01", "D")
 
@@ -39,7 +42,8 @@ class Noise:
     coherence
         ``shared``: one value for all cells of a day and member, and of the members of a day one from each of
         as many equally likely slices, so that few members span what many would. ``smooth``: a field that
-        changes over `length` cells. ``independent``: every cell its own, which makes speckle; for
+        changes over `length` cells; of `BALANCED` members or more it has mean 0 and variance 1 over these at
+        every place, so that few of them have the mean that many would. ``independent``: every cell its own, which makes speckle; for
         comparison only.
     length
         Cells between the knots of smooth noise.
@@ -130,7 +134,7 @@ class Noise:
         field = self._lattice(day, (starts[0], starts[1]), (sizes[0], sizes[1])).astype("f8")
         for axis, (place, start) in enumerate(zip(places, starts, strict=True), start=1):
             knots = np.floor(place).astype(int) - 1 + np.arange(4)[:, None]
-            weights = _b_spline(np.abs(place - knots))
+            weights = b_spline(np.abs(place - knots))
             shape = (4, *(-1 if one == axis else 1 for one in range(3)))
             parts = weights.reshape(shape) * np.stack(
                 [field.take(row - start, axis) for row in knots]
@@ -138,6 +142,10 @@ class Noise:
             # four terms one by one: a sum that is left to a library may depend on the window's size
             scale = np.sqrt(sum(one**2 for one in weights)).reshape(shape[1:])
             field = (parts[0] + parts[1] + parts[2] + parts[3]) / scale
+        if self.members >= BALANCED:
+            # along the members sums go cell by cell, the same in every window
+            field = field - field.mean(axis=0)
+            field = field / np.sqrt((field**2).mean(axis=0))
         return np.asarray(field)
 
     def _lattice(self, day: int, first: tuple[int, int], shape: tuple[int, int]) -> Floats:
@@ -190,10 +198,3 @@ def first_cell(grid: GeoBox) -> tuple[int, int]:
     # grids begin on whole cells, on halves or anywhere; but hardly ever where this rounds up or down
     row, column = (np.floor(part + 0.37) for part in (affine.f / affine.e, affine.c / affine.a))
     return int(row), int(column)
-
-
-def _b_spline(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Give the cubic B-spline of distances in knots: smooth, and 0 from 2 knots on."""
-    near = 2 / 3 - distance**2 * (1 - distance / 2)
-    far = np.clip(2 - distance, 0, None) ** 3 / 6
-    return np.where(distance < 1, near, far)

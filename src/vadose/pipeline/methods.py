@@ -242,6 +242,7 @@ def learner(
             members=method.members,
             noise=method.noise,
             steps=method.steps,
+            dispersion=method.dispersion,
             seed=recipe.seed,
             with_position=method.with_position,
             tile=method.tile,

@@ -17,7 +17,7 @@ from vadose.models.ranges import COUNT, Range
 
 if TYPE_CHECKING:
     from vadose.models.diffusion.denoiser import Denoiser
-    from vadose.models.diffusion.losses import Loss
+    from vadose.models.diffusion.losses import DrawNoise, Loss
     from vadose.models.training import Data, History
 
 #: Values, places times members, that a prediction holds at once.
@@ -106,12 +106,18 @@ class Generator(Network):
         def train_denoiser(
             module: Denoiser, training: Data, *others: object, **how: object
         ) -> History:
-            noising = Noising(module, self._loss(), outputs=training.y.shape[-1])
+            noising = Noising(
+                module, self._loss(), outputs=training.y.shape[-1], draw=self._learned_noise()
+            )
             history = train(noising, training, *others, **how)  # type: ignore[arg-type]
             noising.settle()
             return history
 
         return train_denoiser
+
+    def _learned_noise(self) -> DrawNoise | None:
+        """Give what draws the noise of the training; None where every place has its own."""
+        return None
 
     def _data(self, table: Table, target: Column, share: Column) -> Data:
         """Put the clean values behind the features, and 0 where they are known for the error to be of."""
@@ -216,22 +222,25 @@ class Generator(Network):
         return self._reduced(X, lambda members: members.std(axis=0))
 
     def _reduced(self, X: Table, reduce: Callable[[Column], Column]) -> Column:
-        """Reduce members made of the same noise at every place, part by part so that memory is bounded."""
+        """Reduce members made of the same noise for every sample, part by part so that memory is bounded."""
         self._need_fit()
         table = check_table(X, features=self.features_, kind=self.kind)
         outputs = self.outputs_ or 1
-        points = even_noise(self.draws, outputs, seed=self.seed)
-        inner = table.shape[1:-1]
+        points = self._even_noise(table.shape[1:-1], outputs)
         result = np.empty((*table.shape[:-1], outputs))
-        size = max(1, HELD_AT_ONCE // max(1, self.draws * outputs * int(np.prod(inner))))
+        held = self.draws * outputs * int(np.prod(table.shape[1:-1]))
+        size = max(1, HELD_AT_ONCE // max(1, held))
         for start in range(0, len(table), size):
             part = table[start : start + size]
-            noise = np.broadcast_to(
-                points.reshape(self.draws, *[1] * len(part.shape[:-1]), outputs),
-                (self.draws, *part.shape[:-1], outputs),
-            )
+            noise = np.broadcast_to(points[:, None], (self.draws, *part.shape[:-1], outputs))
             result[start : start + size] = reduce(self._members(part, noise))
         return result[..., 0] if self.outputs_ is None else result
+
+    def _even_noise(self, places: tuple[int, ...], outputs: int) -> npt.NDArray[np.float32]:
+        """Give the noise behind `predict` for the places of a sample, dims ``(member, …, output)``."""
+        points = even_noise(self.draws, outputs, seed=self.seed)
+        whole = points.reshape(self.draws, *[1] * len(places), outputs)
+        return np.broadcast_to(whole, (self.draws, *places, outputs))
 
     def _members(
         self,

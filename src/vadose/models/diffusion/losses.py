@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -11,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from vadose.errors import UnknownName
 from vadose.models.diffusion.denoiser import Denoiser
+from vadose.models.diffusion.noise import spline_weights
 from vadose.models.diffusion.schedules import NoiseSchedule
 
 Prediction = Literal["v", "epsilon"]
@@ -81,6 +83,28 @@ class Loss:
         )
 
 
+#: Gives standard normal noise of a shape, from a generator or from torch's own.
+DrawNoise = Callable[[Sequence[int], torch.Generator | None], Tensor]
+
+
+def _independent(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+    return torch.randn(*shape, generator=generator)
+
+
+def smooth(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+    """Draw maps of noise, dims ``(sample, y, x, output)``, that hang together over neighbours.
+
+    Examples
+    --------
+    >>> smooth((2, 3, 4, 1), None).shape
+    torch.Size([2, 3, 4, 1])
+    """
+    samples, height, width, outputs = shape
+    down, across = (torch.from_numpy(spline_weights(side, 1)).float() for side in (height, width))
+    knots = torch.randn(samples, outputs, down.shape[1], across.shape[1], generator=generator)
+    return (down @ knots @ across.T).permute(0, 2, 3, 1)
+
+
 class Noising(nn.Module):
     """Give the error of a denoiser for noise that is drawn anew at each call, so that 0 is its target.
 
@@ -99,18 +123,24 @@ class Noising(nn.Module):
         What it predicts.
     outputs
         Number of the clean values, which stand behind the features.
+    draw
+        Gives standard normal noise of a shape; every value its own unless given.
     """
 
-    def __init__(self, denoiser: Denoiser, loss: Loss, *, outputs: int) -> None:
+    def __init__(
+        self, denoiser: Denoiser, loss: Loss, *, outputs: int, draw: DrawNoise | None = None
+    ) -> None:
         super().__init__()
         self.denoiser, self.loss, self.outputs = denoiser, loss, outputs
+        self.draw = _independent if draw is None else draw
         self.average = AveragedModel(denoiser, multi_avg_fn=_remember)
         self.average.requires_grad_(requires_grad=False)
 
     def extra_repr(self) -> str:
         """Tell one loss from another: a checkpoint belongs to one of them."""
         schedule = self.loss.schedule
-        return f"{self.loss.prediction}, {len(schedule)}, {float(schedule.retained.sum())!r}"
+        words = f"{self.loss.prediction}, {len(schedule)}, {float(schedule.retained.sum())!r}"
+        return words if self.draw is _independent else f"{words}, {self.draw.__name__}"
 
     def forward(self, X: Tensor) -> Tensor:
         """Map ``(sample, …, feature and clean value)`` to ``(sample, …, output)``."""
@@ -123,7 +153,7 @@ class Noising(nn.Module):
         shift = torch.rand(len(X), generator=generator)
         step = ((places + shift) / len(X) * len(self.loss.schedule)).long()
         step = step.clamp_max(len(self.loss.schedule) - 1).to(X.device)
-        noise = torch.randn(clean.shape, generator=generator).to(X.device)
+        noise = self.draw(clean.shape, generator).to(X.device)
         denoise = self.denoiser if self.training else cast(Denoiser, self.average.module)
         noisy = self.loss.add_noise(clean, noise, step)
         predicted: Tensor = denoise(noisy, step, denoise.prepare(features))

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, ClassVar, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from vadose.errors import ModelProblem
+from vadose.errors import ModelProblem, UnknownName
 from vadose.models.base import Column, Groups, Kind, Table
 from vadose.models.diffusion.conditions import Conditions
 from vadose.models.diffusion.departures import Departing
 from vadose.models.diffusion.generator import Generator
+from vadose.models.diffusion.noise import smooth_noise
 from vadose.models.network import PREDICTED_AT_ONCE, Network
 from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range, check_odd
 
 if TYPE_CHECKING:
     from vadose.models.diffusion.denoiser import Denoiser
+    from vadose.models.diffusion.losses import DrawNoise
     from vadose.models.diffusion.unet import MapNetwork
+
+#: How the noise of the training may hang together.
+NOISES = ("smooth", "independent")
 
 
 class DiffusionMaps(Departing):
@@ -36,6 +41,9 @@ class DiffusionMaps(Departing):
     tile
         Cells along the side of the tiles in which a map goes through each step; 0: at once. A matter of
         memory and not of the result: tiles see what surrounds them, and meet again after every step.
+    noise
+        How the noise hangs together that is learned with: ``smooth``, over neighbours, or ``independent``.
+        `coherence` tells whoever draws.
     conditions, residual, bounds, schedule, prediction, sampler, steps, draws, width, dropout, omission, folds
         See `vadose.models.diffusion.Diffusion`.
     epochs, batch, rate, decay, patience, seed
@@ -49,15 +57,18 @@ class DiffusionMaps(Departing):
 
     Notes
     -----
-    In training the noise of a cell is its own. On a grid that is `finer` the neighbours of a cell are means
-    over many; noise that changes over `finer` cells (``smooth``) is to them what that of the training was.
+    Members are what they should be where the noise that they begin with hangs together as in training. On a
+    grid that is `finer` the neighbours of a cell are means over many: noise of a cell's own would vanish in
+    them, and one number for the whole map would be taken for a map. Smooth noise, whose knots lie as far
+    apart as the cells of the training (`vadose.models.diffusion.noise.spline_weights`), is on every grid to
+    the network what it was in training.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> X = rng.random((16, 6, 6, 1))
     >>> y = X[..., 0] + rng.normal(0.0, 0.05, X.shape[:-1])
-    >>> model = DiffusionMaps(width=8, levels=1, epochs=12, batch=4, patience=0).fit(X, y)
+    >>> model = DiffusionMaps(width=8, levels=1, epochs=12, rate=0.01, dropout=0.0).fit(X, y)
     >>> members = model.sample(X[:2], np.zeros((3, 2, 6, 6)), steps=5)
     >>> members.shape, bool(np.isfinite(members).all())
     ((3, 2, 6, 6), True)
@@ -90,14 +101,15 @@ class DiffusionMaps(Departing):
         levels: int = 3,
         kernel: int = 3,
         tile: int = 0,
-        dropout: float = 0.0,
+        noise: str = "smooth",
+        dropout: float = 0.2,
         omission: float = 0.2,
         folds: int = 5,
         epochs: int = 60,
-        batch: int = 8,
-        rate: float = 2e-3,
+        batch: int = 4,
+        rate: float = 1e-3,
         decay: float = 1e-4,
-        patience: int = 12,
+        patience: int = 20,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -117,6 +129,12 @@ class DiffusionMaps(Departing):
         self.conditions, self.residual, self.folds = conditions, residual, folds
         self.width, self.levels, self.kernel = width, levels, kernel
         self.tile, self.dropout, self.omission, self.finer = tile, dropout, omission, 1
+        self.noise = noise
+
+    @property
+    def coherence(self) -> str:
+        """Say how the noise should hang together that members begin with."""
+        return self.noise
 
     def fit(
         self, X: Table, y: Table, *, weight: Table | None = None, groups: Groups | None = None
@@ -129,6 +147,22 @@ class DiffusionMaps(Departing):
     def _check(self) -> None:
         super()._check()
         check_odd(self, "kernel")
+        if self.noise not in NOISES:
+            raise UnknownName(f"noise of {self.name}", self.noise, NOISES)
+
+    def _learned_noise(self) -> DrawNoise | None:
+        from vadose.models.diffusion.losses import smooth
+
+        return smooth if self.noise == "smooth" else None
+
+    def _even_noise(self, places: tuple[int, ...], outputs: int) -> npt.NDArray[np.float32]:
+        if self.noise != "smooth" or not np.prod(places):
+            return super()._even_noise(places, outputs)
+        each = [
+            smooth_noise((places[0], places[1]), self.finer, self.draws, seed=self.seed + number)
+            for number in range(outputs)
+        ]
+        return np.stack(each, axis=-1)
 
     def _split(self, features: int) -> Conditions:
         return Conditions(self.conditions or {}, features)

@@ -42,6 +42,73 @@ def even_noise(draws: int, outputs: int, *, seed: int) -> Noise:
     return np.asarray(points / points.std(axis=0), dtype=np.float32)
 
 
+def spline_weights(cells: int, finer: int, *, first: int = 0) -> npt.NDArray[np.float64]:
+    """Give what knots weigh in smooth noise along one side of a map: unit variance in every cell.
+
+    The knots lie as far apart as the cells of the training, on their corners, so that on a grid that is
+    `finer` the noise hangs together over the same distance on the ground as in training.
+
+    Parameters
+    ----------
+    cells
+        Along the side.
+    finer
+        Cells from knot to knot.
+    first
+        Number of the first cell, counted from a knot.
+
+    Returns
+    -------
+    array
+        Dims ``(cell, knot)``; cubic B-splines of knots from one before the first cell on.
+
+    Examples
+    --------
+    >>> weights = spline_weights(5, 1)
+    >>> weights.shape, bool(np.allclose((weights**2).sum(axis=1), 1.0))
+    ((5, 8), True)
+    """
+    place = (first + np.arange(cells) + 0.5) / finer
+    start = int(np.floor(first / finer + 0.5 / finer)) - 1
+    stop = start + 4 if not cells else int(np.floor(place[-1])) + 3
+    weights = b_spline(np.abs(place[:, None] - np.arange(start, stop)))
+    return np.asarray(weights / np.sqrt((weights**2).sum(axis=1, keepdims=True)))
+
+
+def b_spline(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give the cubic B-spline of distances in knots: smooth, and 0 from 2 knots on."""
+    near = 2 / 3 - distance**2 * (1 - distance / 2)
+    far = np.clip(2 - distance, 0, None) ** 3 / 6
+    return np.where(distance < 1, near, far)
+
+
+def smooth_noise(shape: tuple[int, int], finer: int, draws: int, *, seed: int) -> Noise:
+    """Draw smooth maps of noise that have mean 0 and variance 1 over the draws, in every cell.
+
+    Parameters
+    ----------
+    shape
+        Cells along ``y`` and ``x``.
+    finer
+        See `spline_weights`.
+    draws
+        Their number, 2 or more.
+    seed
+        Same seed, same noise.
+
+    Returns
+    -------
+    array
+        Dims ``(member, y, x)``.
+    """
+    down, across = (spline_weights(side, finer) for side in shape)
+    rng = np.random.default_rng(seed)
+    knots = rng.standard_normal((draws, down.shape[1], across.shape[1]))
+    maps = down @ knots @ across.T
+    maps -= maps.mean(axis=0)
+    return np.asarray(maps / maps.std(axis=0), dtype=np.float32)
+
+
 def suited_noise(
     noise: npt.NDArray[np.floating], places: tuple[int, ...], *, outputs: int | None
 ) -> Noise:

@@ -155,10 +155,12 @@ class MapNetwork(Denoiser):
         total, share = torch.zeros_like(noisy), torch.zeros_like(noisy[:1, ..., :1])
         for rows, columns, weight in tiles.windows(noisy.shape[1], noisy.shape[2]):
             weight = weight.to(noisy)[None, ..., None]
+            if not (condition[:, rows, columns, -1:] * weight).any():
+                continue  # no cell of its own is there
             values = self._whole(noisy[:, rows, columns], step, condition[:, rows, columns])
             total[:, rows, columns] += values * weight
             share[:, rows, columns] += weight
-        return total / share
+        return total / torch.where(share > 0, share, 1.0)
 
     def _whole(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
         plain, fixed, stations, is_there = torch.split(condition, self.parts, dim=-1)
