@@ -54,10 +54,18 @@ def test_errors_stand_with_their_interval(corrected):
     assert facts["After minus before, 95 % interval"] == "−0.0080 (−0.0120 to −0.0030)"
     assert facts["Corrected"] == "Residual forest closed"
     assert facts["By"] == "departure kriging"
-    assert facts["Held out"] == "each station, learned anew without them"
+    assert facts["Held out"] == "each station; learned anew for every fold, without what is judged"
+    assert facts["Judged by"] == "1\u2009200 pairs in 20 stations"
     assert facts["Stations with a smaller error after"] == "2 of 3"
     assert facts["Could not be judged"] == "3 readings without all that is needed"
+
+
+def test_the_section_stands_behind_the_scores_and_its_words_stay_words(corrected):
+    hostile = "<script>alert(1)</script>"
+    run = corrected(how=hostile, notes=["range 12 km", hostile])
     page = write_report(run).read_text(encoding="utf-8")
+    assert hostile not in page
+    assert "&lt;script&gt;" in page
     assert page.index('id="scores"') < page.index('id="correction"') < page.index('id="closure"')
     assert page.count(SUMMARY["verdict"]) == 2, "at the head, and in its section"
     assert "range 12 km" in page
@@ -71,18 +79,18 @@ def test_errors_stand_with_their_interval(corrected):
         ({"is_applied": False}, "It was not applied, as the recipe asks.", "better"),
         (
             {"helps": False, "upper": 0.004, "is_applied": False},
-            "It was left out: the product is as it was made.",
+            "The product is left as it was made.",
             "",
         ),
         ({"helps": False, "upper": 0.004}, "It was applied all the same, as the recipe asks", ""),
         (
             {"helps": False, "lower": 0.001, "upper": 0.004, "is_applied": False},
-            "It was left out",
+            "The product is left as it was made.",
             "worse",
         ),
         (
             {"helps": False, "lower": None, "upper": None, "is_applied": False},
-            "It was left out",
+            "The product is left as it was made.",
             "",
         ),
     ],
@@ -94,17 +102,14 @@ def test_what_came_of_it_is_told(corrected, changed, outcome, tone):
     assert correction_remark(told)[0].startswith(told.verdict)
 
 
+def test_periods_that_were_held_out_are_counted_as_such(corrected):
+    facts = dict(tell_correction(read_run(corrected(hold="periods of 60 days", n=90))).facts)
+    assert facts["Judged by"] == "90 pairs in 20 periods"
+
+
 def test_a_run_without_correction_has_no_section(globe):
     assert tell_correction(read_run(globe)) is None
     assert correction_remark(None) == ()
-    assert 'id="correction"' not in write_report(globe).read_text(encoding="utf-8")
-
-
-def test_words_of_a_correction_stay_words(corrected):
-    hostile = "<script>alert(1)</script>"
-    page = write_report(corrected(how=hostile, verdict=hostile, notes=[hostile])).read_text()
-    assert hostile not in page
-    assert "&lt;script&gt;" in page
 
 
 def test_files_of_another_kind_are_told(corrected):

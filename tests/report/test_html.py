@@ -68,6 +68,11 @@ def test_all_methods_and_numbers_are_told(page, globe):
     assert "lowers the RMSE" in page.text
 
 
+def test_sections_of_what_was_not_done_are_left_out(page):
+    sections = {attributes.get("id") for tag, attributes in page.tags if tag == "section"}
+    assert not sections & {"held", "correction", "ensembles"}
+
+
 def test_what_repeats_the_run_is_told(page, globe):
     manifest = json.loads((globe / "manifest.json").read_text())
     for words in (manifest["command"], "0123abcd", "CC0-1.0", "seed: 7", "numpy 2.4.1"):

@@ -12,13 +12,6 @@ from vadose.errors import FileProblem
 from vadose.report.runs import NAN, Number, Record, Run, read_record, read_text
 from vadose.report.tables import number, whole
 
-#: What is held out, in words.
-HELD = {
-    "station": "whole stations",
-    "network": "whole networks",
-    "time": "periods of the same stations",
-}
-
 
 class Correction(Record):
     """Hold ``correction/summary.json``: errors before and after at what was held out, and what came of it."""
@@ -76,14 +69,15 @@ def tell_correction(run: Run) -> Told | None:
         return None
     found = read_record(path, Correction)
     title = found.how.replace("_", " ")
-    held, level = _held(found.hold), f"{100 * found.level:.3g} %"
+    level = f"{100 * found.level:.3g} %"
+    blocks = "periods" if found.hold.startswith("period") else "stations"
     facts = [
         (
             "Corrected",
             run.scores.methods[found.method].title if _is_known(run, found) else found.method,
         ),
         ("By", title),
-        ("Held out", f"{held}, learned anew without them"),
+        ("Held out", f"{found.hold}; learned anew for every fold, without what is judged"),
         ("RMSE before", number(found.before, 4)),
         ("RMSE after", number(found.after, 4)),
         (
@@ -91,7 +85,7 @@ def tell_correction(run: Run) -> Told | None:
             f"{number(found.after - found.before, 4, signed=True)} "
             f"({number(found.lower, 4, signed=True)} to {number(found.upper, 4, signed=True)})",
         ),
-        ("Judged by", f"{whole(found.n)} pairs in {whole(found.blocks)} {_blocks(found.hold)}"),
+        ("Judged by", f"{whole(found.n)} pairs in {whole(found.blocks)} {blocks}"),
         *_by_station(run),
     ]
     if found.lost > 0:
@@ -111,15 +105,6 @@ def _is_known(run: Run, found: Correction) -> bool:
     return found.method in run.scores.methods
 
 
-def _held(hold: str) -> str:
-    """Say what was held out; a recipe's word or, as the stage writes it, words already."""
-    return HELD.get(hold, hold)
-
-
-def _blocks(hold: str) -> str:
-    return "periods" if "period" in hold or hold == "time" else "stations or networks"
-
-
 def _outcome(found: Correction) -> str:
     if found.is_applied and found.helps:
         return "The corrected product stands beside the product, and not in its place."
@@ -130,7 +115,7 @@ def _outcome(found: Correction) -> str:
         )
     if found.helps:
         return "It was not applied, as the recipe asks."
-    return "It was left out: the product is as it was made."
+    return "The product is left as it was made."
 
 
 def _notes(found: Correction) -> list[str]:
