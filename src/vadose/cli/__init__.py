@@ -18,6 +18,7 @@ from vadose.cli.show import (
     show_alignment,
     show_correction,
     show_explanation,
+    show_fusion,
     show_held,
     show_judgement,
     show_plan,
@@ -82,6 +83,62 @@ def build(recipe: Recipe, out: Out, overwrite: Overwrite = False, max_mem: MaxMe
     pipeline.build(recipe, out, overwrite=overwrite, max_mem=max_mem, progress=bar)
     show_alignment(out)
     typer.echo(f"Cubes are in {out}. Next: vadose fit {out}")
+
+
+@app.command()
+def fuse(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="A recipe of fusion, or of a study with fuse: (YAML).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the result.")] = None,
+    satellite: Annotated[
+        list[str] | None, typer.Option(help="File, folder or glob with gaps; without a recipe.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="File, folder or glob of a land model without gaps.")
+    ] = None,
+    satellite_variable: Annotated[
+        str | None, typer.Option(help="Its soil moisture, where it cannot be told.")
+    ] = None,
+    model_variable: Annotated[
+        str | None, typer.Option(help="Its soil moisture, where it cannot be told.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="What fills; the best on hidden values.")] = "auto",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The fused field stands for observed values too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fill the gaps of a satellite with a land model; say how good the filled part is."""
+    from vadose import pipeline
+    from vadose.errors import ValueProblem
+
+    files = [*(satellite or []), *(model or [])]
+    if out is None:
+        raise ValueProblem("--out", found="nothing", expected="a folder for the result")
+    if (recipe is None) != bool(satellite and model) or (recipe is not None and files):
+        raise ValueProblem(
+            "vadose fuse",
+            found="a recipe and files" if recipe is not None else "no recipe, and not both files",
+            expected="a recipe, or --satellite FILES and --model FILES",
+        )
+    _say_what_is_there(out)
+    if recipe is not None:
+        pipeline.fuse(recipe, out, overwrite=overwrite, progress=bar)
+    else:
+        settings = {"method": method, "observed": "replace" if replace else "keep", "seed": seed}
+        names = (satellite_variable, model_variable)
+        pipeline.fuse_named(
+            satellite or [],
+            model or [],
+            out,
+            settings=settings,
+            variables=names,
+            overwrite=overwrite,
+            progress=bar,
+        )
+    show_fusion(out)
 
 
 @app.command()

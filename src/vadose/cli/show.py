@@ -329,3 +329,48 @@ def bar(words: str) -> Iterator[Callable[..., None]]:
 
         yield step
         progress.update(task, completed=1, total=1, note="")
+
+
+def show_fusion(folder: Path) -> None:
+    """Show how good every filler was on hidden values, and what the record is made of."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from vadose.pipeline.fusion import read_told
+
+    told, _ = read_told(folder)
+    hidden = told["hidden"]
+    table = Table(
+        title=f"On {hidden['values']:,} hidden values ({hidden['share']:.0%})",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="m3 m-3, with 95 % intervals; hidden under gaps of other days",
+    )
+    table.add_column("filled by", no_wrap=True)
+    for column in ("RMSE", "", "ubRMSE", "R", "s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in told["scores"]:
+        is_taken = row["filler"] == told["method"]
+        table.add_row(
+            row["filler"] + (" *" if is_taken else ""),
+            f"{row['rmse']:.4f}",
+            f"{row['rmse_lower']:.4f}-{row['rmse_upper']:.4f}",
+            f"{row['ubrmse']:.4f}",
+            f"{row['r']:.3f}",
+            f"{row['seconds']:.0f}",
+            style="bold" if is_taken else None,
+        )
+    Console().print(table)
+    counts = {name: count for name, count in told["origin"].items() if count}
+    total = sum(counts.values())
+    shares = ", ".join(f"{name} {count / total:.1%}" for name, count in counts.items())
+    interval = told["interval"]
+    typer.echo(f"Filled by {told['method']}: {shares}.")
+    if interval["coverage"] is not None:
+        typer.echo(
+            f"Intervals of {interval['level']:.0%} cover {interval['coverage']:.0%} of hidden values "
+            "they were not learned from."
+        )
+    if (folder / "fused.nc").is_file():
+        typer.echo(f"Product: {folder / 'fused.nc'}")

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from vadose.config.build import Build, Part, Stations
+from vadose.config.fusion import CoarseFilling
 from vadose.config.learning import (
     Conditions,
     Confidence,
@@ -215,6 +216,9 @@ class Recipe(Part):
         What the product is judged by where no truth is withheld.
     intervals
         Whether and how the published product is given intervals.
+    fuse
+        How gaps of the coarse target are filled with a land model before models predict; left as they are
+        unless given.
     correct
         How the published product is corrected with the stations, and when.
     applicability
@@ -234,6 +238,7 @@ class Recipe(Part):
     notes: list[str] = Field(default=[])
     stations: Stations | None = None
     intervals: Confidence | None = None
+    fuse: CoarseFilling | None = None
     correct: Correction | None = None
     applicability: bool = False
 
@@ -257,6 +262,9 @@ class Recipe(Part):
                 raise ValueError(f"the target {layer!r} stands among the predictors")
         if self.target in self.also:
             raise ValueError(f"the target {self.target!r} stands among the layers of also")
+        for name in [] if self.fuse is None else [self.fuse.model, *self.fuse.context]:
+            if name not in self.predictors:
+                raise ValueError(str(UnknownName("predictor (in fuse)", name, self.predictors)))
         for baseline in BASELINES:
             if baseline not in self.methods or self.methods[baseline].kind != baseline:
                 raise ValueError(
@@ -347,7 +355,7 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     >>> parse_recipe("titel: x")
     Traceback (most recent call last):
     vadose.errors.RecipeProblem: recipe: titel: found an unknown key, expected one of also, \
-applicability, build, correct, hold, intervals, methods, notes, packed, predictors, publish, seed, stations, \
+applicability, build, correct, fuse, hold, intervals, methods, notes, packed, predictors, publish, seed, stations, \
 target, title. Did you mean 'title'?
     """
     return checked(Recipe, text, source=source, example="title and build")

@@ -7,16 +7,17 @@ only what stands in the folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vadose.config import DEMO_RECIPE, read_recipe
-from vadose.errors import RunProblem
+from vadose.errors import RecipeProblem, RunProblem
 from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
 
 if TYPE_CHECKING:
+    from vadose.config.fusion import Fusion
     from vadose.pipeline.asking import Asked
     from vadose.pipeline.downscaling import How, Planned
 
@@ -106,7 +107,10 @@ def run(
     from vadose.pipeline.building import build_cubes
 
     folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
-    stages: dict[str, Callable[..., Path]] = {"fit": fit, "downscale": downscale}
+    stages: dict[str, Callable[..., Path]] = {}
+    if folder.recipe.fuse is not None:
+        stages["fuse"] = fuse_run
+    stages |= {"fit": fit, "downscale": downscale}
     if folder.recipe.correct is not None:
         stages["correct"] = correct
     stages |= {"validate": validate, "report": report}
@@ -159,6 +163,119 @@ def _start(recipe: str | Path, out: str | Path, overwrite: bool, command: str) -
     return start(Path(out), text, origin=recipe.parent, command=command, overwrite=overwrite)
 
 
+def fuse(
+    recipe: str | Path | Fusion,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    max_mem: str = MAX_MEM,
+    progress: Progress = quiet,
+    command: str | None = None,
+) -> Path:
+    """Fuse a satellite with gaps and a land model into one seamless daily record.
+
+    Parameters
+    ----------
+    recipe
+        A recipe of fusion (YAML, see ``examples/south_africa_fused.yaml``) or one in memory; or a recipe of a
+        study with ``fuse:``, whose cubes are built, if they are not there, and whose coarse target is filled.
+    out
+        Folder of the result; a stopped fusion goes on there.
+    overwrite
+        Replace a finished one that is there.
+    max_mem
+        Memory that building the cubes of a study may take.
+    progress
+        Shows how far the work has come.
+    command
+        What repeats it, for its manifest.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.config.fusion import Fusion
+    from vadose.pipeline.fusion import fuse_files, is_fusion
+
+    if isinstance(recipe, Fusion) or is_fusion(recipe):
+        return fuse_files(recipe, Path(out), overwrite, progress, command)
+    from vadose.pipeline.building import build_cubes
+
+    folder = _start(recipe, out, overwrite, f"vadose run {recipe} --out {out}")
+    if folder.recipe.fuse is None:
+        raise RecipeProblem(
+            str(recipe),
+            found="neither satellite and model nor fuse",
+            expected="a recipe of fusion, or fuse: in that of a study",
+        )
+    if not folder.is_done("build"):
+        build_cubes(folder, progress, max_mem)
+    return fuse_run(folder.path, progress=progress)
+
+
+def fuse_named(
+    satellite: Sequence[str],
+    model: Sequence[str],
+    out: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    variables: tuple[str | None, str | None] = (None, None),
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> Path:
+    """Fuse two sets of files without a recipe; the one that says the same is written to `out`.
+
+    Parameters
+    ----------
+    satellite, model
+        Files, folders or globs; their soil moisture is found by its name.
+    out, overwrite, progress
+        As for `fuse`.
+    settings
+        Further keys of a recipe of fusion.
+    variables
+        Names of soil moisture in both, where they cannot be told.
+    """
+    import yaml
+
+    from vadose.config.fusion import parse_fusion
+    from vadose.pipeline.fusion_sources import fusion_of_files
+
+    described = fusion_of_files(
+        satellite, model, settings=dict(settings or {}), variables=variables
+    )
+    fusion = parse_fusion(yaml.safe_dump(described), source="vadose fuse")
+    words = [*(f"--satellite {one}" for one in satellite), *(f"--model {one}" for one in model)]
+    command = f"vadose fuse {' '.join(words)} --out {out}"
+    return fuse(fusion, out, overwrite=overwrite, progress=progress, command=command)
+
+
+def fuse_run(path: str | Path, *, progress: Progress = quiet) -> Path:
+    """Fill the gaps of a run's coarse target; ``coarse_observed.zarr`` keeps it as it was.
+
+    Models then learn from observed values alone, and predict from all. ``fusion/`` says how good the
+    filled part is.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.pipeline.fusion import fuse_coarse
+
+    folder = RunFolder(Path(path))
+    folder.need("build")
+    with folder.stage("fuse"), progress("Filling gaps") as step:
+        fuse_coarse(folder, step)
+    return folder.path
+
+
 def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
     """Fit every model of the recipe on the coarse cube; a model that is there is kept.
 
@@ -173,6 +290,7 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
         fit_method,
         held_back,
         learned_from,
+        observed_part,
         write_daily,
     )
     from vadose.store import open_cube
@@ -180,8 +298,11 @@ def fit(path: str | Path, *, progress: Progress = quiet) -> Path:
     folder = RunFolder(Path(path))
     folder.need("build")
     recipe = folder.recipe
+    if recipe.fuse is not None:
+        folder.need("fuse")
     with folder.stage("fit"):
-        coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
+        coarse = observed_part(open_cube(folder / "coarse.zarr"), recipe.target)
+        fine = open_cube(folder / "fine.zarr")
         parts = held_back(recipe, coarse)
         known = learned_from(recipe, coarse, parts)
         conditions = find_conditions(folder, coarse)

@@ -24,7 +24,7 @@ from vadose.pipeline.findings import (
     table_of,
 )
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.learning import held_back, learned_from, like
+from vadose.pipeline.learning import held_back, learned_from, like, observed_part
 from vadose.pipeline.plain import plain
 from vadose.pipeline.scales import Array, Scale, take_scales
 from vadose.schema import variable
@@ -188,7 +188,7 @@ class Explaining:
 
     def take(self) -> None:
         """Take samples at every scale, and group the features by how they go together in learning."""
-        coarse = open_cube(self.folder / "coarse.zarr")
+        coarse = observed_part(open_cube(self.folder / "coarse.zarr"), self.recipe.target)
         self.learned, *finer = take_scales(
             self.folder,
             self.downscaler,

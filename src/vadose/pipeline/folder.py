@@ -29,8 +29,8 @@ from vadose.models.trees import TreeModel
 from vadose.store import owned, replaced
 
 #: In their order; a recipe need not ask for the optional ones.
-STAGES = ("build", "fit", "downscale", "correct", "validate", "report")
-OPTIONAL = {"correct"}
+STAGES = ("build", "fuse", "fit", "downscale", "correct", "validate", "report")
+OPTIONAL = {"fuse", "correct"}
 #: What a state of vadose holds.
 KEYS = {"recipe", "origin", "vadose", "command", "started", "stages"}
 #: Libraries whose versions can change numbers.
@@ -173,7 +173,13 @@ class RunFolder:
 
 
 def start(
-    out: Path, text: str, *, origin: Path, command: str, overwrite: bool = False
+    out: Path,
+    text: str,
+    *,
+    origin: Path,
+    command: str,
+    overwrite: bool = False,
+    needed: frozenset[str] = frozenset(STAGES) - OPTIONAL,
 ) -> RunFolder:
     """Begin a run in a folder, or take up the unfinished one that is there.
 
@@ -189,6 +195,8 @@ def start(
         What repeats the run, for its manifest.
     overwrite
         Replace a run that is there. The old one is kept aside until the new one is finished.
+    needed
+        Stages with which it is finished.
 
     Raises
     ------
@@ -214,7 +222,7 @@ def start(
             )
         state = folder.state
         is_same = state.get("recipe") == text and state.get("vadose") == vadose.__version__
-        is_finished = set(STAGES) - OPTIONAL <= set(state["stages"])
+        is_finished = needed <= set(state["stages"])
         if is_same and not is_finished and not overwrite:
             return folder
         with owned(out):  # nobody is at work there
@@ -277,23 +285,39 @@ def manifest(
     folder: RunFolder, inputs: list[dict[str, str]], notes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Say who ran what, when, from what and with which versions; notes stand behind those of the recipe."""
-    recipe, state = folder.recipe, folder.state
+    recipe = folder.recipe
     return {
         "title": recipe.title,
+        **made(folder, libraries(recipe)),
+        "seed": recipe.seed,
+        "inputs": inputs,
+        "target": recipe.target,
+        "method": recipe.publish,
+        "warnings": [*recipe.notes, *notes],
+    }
+
+
+def made(folder: RunFolder, names: Sequence[str]) -> dict[str, Any]:
+    """Say with which command, machine and versions a folder was made, and how long it took.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    names
+        Libraries that its numbers depend on.
+    """
+    state = folder.state
+    return {
         "command": state["command"],
         "vadose": vadose.__version__,
         "commit": _commit(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "seed": recipe.seed,
         "started": state["started"],
         "seconds": round(sum(state["stages"].values()), 1),
         "stages": state["stages"],
-        "libraries": {name: _version(name) for name in libraries(recipe)},
-        "inputs": inputs,
-        "target": recipe.target,
-        "method": recipe.publish,
-        "warnings": [*recipe.notes, *notes],
+        "libraries": {name: _version(name) for name in names},
     }
 
 

@@ -16,6 +16,7 @@ from vadose.downscale.base import Progress
 from vadose.downscale.conditions import DailyConditions
 from vadose.downscale.direct import Direct
 from vadose.downscale.downscaler import Learner, load_downscaler
+from vadose.downscale.provenance import coarse_gaps
 from vadose.downscale.residual import Residual
 from vadose.models.base import Model, quiet
 from vadose.models.crossvalidation import parameters_of
@@ -38,6 +39,14 @@ def held_back(recipe: Recipe, coarse: xr.Dataset) -> Split | None:
     layers = coarse[[recipe.target]]
     settings: dict[str, Any] = dict(recipe.hold.settings)
     return split(layers, recipe.hold.scheme, rng=recipe.seed, **settings)
+
+
+def observed_part(coarse: xr.Dataset, target: str) -> xr.Dataset:
+    """Take away what fusion has filled: models learn from observations, and are scored against them."""
+    if "origin" not in coarse:
+        return coarse
+    values = coarse[target].where(~coarse_gaps(coarse, target))
+    return coarse.assign({target: values.astype(coarse[target].dtype)})
 
 
 def learned_from(recipe: Recipe, coarse: xr.Dataset, parts: Split | None) -> xr.Dataset:

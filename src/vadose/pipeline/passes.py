@@ -197,6 +197,8 @@ def _open(one: Pass, model: Model | None) -> Opened:
     bare = fine.drop_vars(list(fine.data_vars))  # its grid and steps alone
     layers = [name for name in (recipe.target, *recipe.also) if name in coarse]
     known = coarse[layers]
+    # what fusion has filled is a gap to those that say where their values come from
+    with_origin = coarse[[*layers, "origin"]] if "origin" in coarse else known
     if one.name == PRODUCT:
         path = f"{one.stores}/{recipe.publish}.zarr"
         drawn = drawing(recipe, recipe.publish) if keeps_members(recipe) else None
@@ -219,7 +221,7 @@ def _open(one: Pass, model: Model | None) -> Opened:
             downscaler = WithApplicability(downscaler, learner, area)
         if conditions is not None:
             downscaler = Conditioned(downscaler, conditions)
-        return Opened(downscaler, predictors, known)
+        return Opened(downscaler, predictors, with_origin)
     if method.kind == "close":
         path = f"{one.stores}/{method.of[0]}.zarr"
         if one.correction:  # not yet, while it is being found
@@ -232,9 +234,9 @@ def _open(one: Pass, model: Model | None) -> Opened:
         return Opened(without, bare, known)
     twin = _twin(one, recipe)
     if twin is None:
-        return Opened(without, fine, known)
+        return Opened(without, fine, with_origin)
     # its flags say where predictors are missing, in far fewer bytes
-    return Opened(without, open_windows(twin)[["flags"]], known)
+    return Opened(without, open_windows(twin)[["flags"]], with_origin)
 
 
 def _twin(one: Pass, recipe: Recipe) -> str | None:

@@ -13,7 +13,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from vadose.config import Recipe
-from vadose.config.build import Build, Source, Stations
+from vadose.config.build import Source, Stations
 from vadose.cubes.alignment import alignment_report
 from vadose.cubes.antecedent import Past, antecedent
 from vadose.cubes.assemble import align_in_time, together, withhold
@@ -67,7 +67,7 @@ def open_cubes(
     if build.withhold:
         merged: xr.Dataset | None = None
         for count, source in enumerate(build.sources):
-            cube = _opened(source, build, origin, inputs, build.region)
+            cube = open_source(source, origin, inputs, region=build.region, period=build.period)
             if merged is not None and grid_of(merged) != grid_of(cube):
                 raise GridProblem(
                     source.product,
@@ -93,7 +93,7 @@ def _on_two_grids(
 ) -> tuple[dict[str, xr.Dataset], list[Row], list[Row]]:
     build, rows = recipe.build, []
     source = next(one for one in build.sources if one.use == "target")
-    opened = _opened(source, build, origin, inputs, build.region)
+    opened = open_source(source, origin, inputs, region=build.region, period=build.period)
     layers = [recipe.target, *recipe.also]
     if not set(layers) <= set(opened.data_vars):
         raise CubeProblem(
@@ -103,18 +103,18 @@ def _on_two_grids(
         )
     target = opened[layers]
     if build.coarse is not None:
-        grid = _window(named_grid(build.coarse), build.region or _extent(grid_of(target)))
+        grid = _window(named_grid(build.coarse), build.region or extent(grid_of(target)))
         placed = reproject(target, grid, rules=source.rules, min_valid=build.min_valid)
         rows += _report(target, placed)
         target = placed
     coarse_grid = grid_of(target)
     fine_grid = refined(coarse_grid, build.factor)
-    around = _extent(coarse_grid, margin=1)
+    around = extent(coarse_grid, margin=1)
     others = [one for one in build.sources if one.use == "predictor"]
     fine = []
     for count, one in enumerate(others):
         earlier = None if build.period is None else _longer(build.period, recipe.predictors)
-        cube = _opened(one, build, origin, inputs, around, earlier)
+        cube = open_source(one, origin, inputs, region=around, period=earlier or build.period)
         cube = _with_past(cube, recipe.predictors, build.decay)
         wanted = [str(name) for name in cube.data_vars if name in recipe.predictors]
         placed = reproject(cube[wanted], fine_grid, rules=one.rules, min_valid=build.min_valid)
@@ -138,18 +138,32 @@ def _on_two_grids(
     return {"fine": cube, "target": target}, inputs, rows
 
 
-def _opened(
+def open_source(
     source: Source,
-    build: Build,
     origin: Path,
     inputs: list[Row],
+    *,
     region: Region | None,
-    period: tuple[str, str] | None = None,
+    period: tuple[str, str] | None,
+    keeps_quality: bool = False,
 ) -> xr.Dataset:
-    """Open one source: our names, chosen variables, doubtful values dropped, days."""
+    """Open one source: our names, chosen variables, doubtful values dropped, days.
+
+    Parameters
+    ----------
+    source
+        What a recipe says of it.
+    origin
+        Folder that relative paths start from.
+    inputs
+        Name, hash, licence and citation of every file are added.
+    region, period
+        What part of it.
+    keeps_quality
+        Whether the reasons for doubt stay beside the variables.
+    """
     product = product_of(source)
     paths = source_paths(source, origin)
-    period = period or build.period
     cube = product.open(paths, region, period)
     for path in find_files(paths, product.pattern):
         inputs.append(
@@ -163,6 +177,7 @@ def _opened(
     if source.drop:
         cube, counts = apply_quality(cube, drop=source.drop)
         cube.attrs["dropped"] = str([asdict(count) for count in counts])
+    quality = cube[["quality"]] if keeps_quality and "quality" in cube else None
     cube = cube.drop_vars("quality", errors="ignore")
     if source.variables is not None:
         missing = [name for name in source.variables if name not in cube]
@@ -173,6 +188,8 @@ def _opened(
                 expected=f"also {', '.join(missing)}",
             )
         cube = cube[source.variables]
+    if quality is not None:
+        cube = cube.assign(quality=quality["quality"])
     if source.daily is not None:
         cube = to_daily(cube, minimum_steps=source.daily, clock=source.clock)
     if source.hold_days is not None:
@@ -180,7 +197,7 @@ def _opened(
             raise RecipeProblem(
                 f"source {source.product}: hold_days",
                 found="no period in the recipe",
-                expected="build.period, the days to hold composites through",
+                expected="a period, the days to hold composites through",
             )
         days = xr.date_range(*period, freq="D").values
         move = interpolate_to_days if source.is_linear else hold_to_days
@@ -244,7 +261,7 @@ def _window(grid: GeoBox, region: Region) -> GeoBox:
     return grid_of(cube)
 
 
-def _extent(grid: GeoBox, margin: int = 0) -> Region:
+def extent(grid: GeoBox, margin: int = 0) -> Region:
     """Give west, south, east, north of a grid, some cells wider."""
     wide = grid.pad(margin) if margin else grid
     longitude, latitude = lonlat(wide)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +83,28 @@ def _has_any(paths: Sequence[Path], pattern: str) -> bool:
 
 
 def _likeliest(raw: RawFile) -> str:
-    """Find it by its name, or take the only variable that lies in time and space."""
+    """Find it by its name, or take the only variable in time and space that calls itself so."""
     ends = {name.rsplit("/", 1)[-1]: name for name in raw.names}
     for name in NAMES:
         if name in ends and _is_field(raw, ends[name]):
             return ends[name]
     fields = [name for name in raw.names if _is_field(raw, name)]
-    if len(fields) == 1:
-        return fields[0]
+    alike = [name for name in fields if _is_alike(name, raw.variable(name).attrs)]
+    if len(alike) == 1:
+        return alike[0]
     raise FileProblem(
         raw.path,
         found=f"variables {', '.join(fields or raw.names[:40]) or 'none'}",
         expected="soil moisture with time, latitude and longitude",
-        remedy="Name the variable, or describe the product in a recipe.",
+        remedy="Name it (--satellite-variable, --model-variable), or describe the product in a recipe.",
     )
+
+
+def _is_alike(name: str, attributes: Mapping[str, Any]) -> bool:
+    words = (
+        f"{name} {attributes.get('long_name', '')} {attributes.get('standard_name', '')}".lower()
+    )
+    return any(part in words for part in ("moist", "soil_water", "soil water", "water_in_soil"))
 
 
 def _is_field(raw: RawFile, name: str) -> bool:

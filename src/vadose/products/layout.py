@@ -161,10 +161,11 @@ def _crs(raw: RawFile, stored: Stored, own: Mapping[str, str]) -> str:
     mapping = stored.attrs.get("grid_mapping")
     if mapping is not None and raw.find([str(mapping)]):
         attributes = raw.variable(str(mapping)).attrs
-        if attributes.get("grid_mapping_name") != "latitude_longitude":
-            for key in ("crs_wkt", "spatial_ref", "epsg_code"):
-                if key in attributes:
-                    return str(attributes[key])
+        if attributes.get("grid_mapping_name") == "latitude_longitude":
+            return "EPSG:4326"
+        for key in ("crs_wkt", "spatial_ref", "epsg_code"):
+            if key in attributes:
+                return str(attributes[key])
     if _is_degrees(own["y"]):
         return "EPSG:4326"
     raise FileProblem(
