@@ -248,6 +248,7 @@ def test_direct_learning_takes_conditions_too(built, again):
     def change(content):
         drawn = content["methods"]["drawn"]
         content["methods"]["drawn"] = {**drawn, "kind": "direct"}
+        drawn["parameters"].update(draws=2, steps=2)
         content["hold"] = {"scheme": "random"}
         content["applicability"] = True
 
