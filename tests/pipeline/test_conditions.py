@@ -215,6 +215,15 @@ def test_the_scores_of_a_run_are_of_the_stations_left(run, again):
     assert not set(own_stations(out)["station"].values) & set(used_of(out))
 
 
+def test_a_product_takes_the_stations_that_steer_it_along(run, earth, again, tmp_path):
+    other = again(run)
+    (other / USED).unlink()  # a run that has used none
+    earth.stations.to_netcdf(tmp_path / "everyone.nc", engine="h5netcdf")
+    asked = Asked(stations=tmp_path / "everyone.nc", products={"theirs": run / "product.zarr"})
+    with pytest.raises(ValueProblem, match=r"6 of 12 that .*\(conditions of drawn, of theirs"):
+        pipeline.judge(other, asked=asked)
+
+
 def test_a_day_of_few_readings_is_missing(built, again):
     out = again(built, asked_for(["S01", "S02", "S03"]))
     stations = xr.load_dataset(out / OWN, engine="h5netcdf")

@@ -16,6 +16,7 @@ from vadose.grids import grid_of
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.places import (
     SERIES,
+    USED_BY_PRODUCT,
     open_places,
     own_stations,
     placed_stations,
@@ -124,6 +125,8 @@ def fields_of(folder: RunFolder, others: Mapping[str, Path]) -> dict[str, xr.Dat
         if recipe.target not in cube:
             raise UnknownName(f"variable (in {path})", recipe.target, map(str, cube.data_vars))
         fields[name] = cube[recipe.target]
+        if USED_BY_PRODUCT in cube.attrs:
+            fields[name].attrs[USED_BY_PRODUCT] = cube.attrs[USED_BY_PRODUCT]
     return fields
 
 
@@ -163,9 +166,13 @@ def guard(folder: RunFolder, stations: xr.Dataset, fields: Mapping[str, xr.DataA
     if used := used_stations(folder.path):
         check_independent(stations, used)
     for name, one in fields.items():
+        told = json.loads(one.attrs.get(USED_BY_PRODUCT, "{}"))
+        if told:
+            known = {f"{role}, of {name}": placed_stations(used) for role, used in told.items()}
+            check_independent(stations, known)
         if CORRECTED_WITH in one.attrs:
-            known = placed_stations(json.loads(one.attrs[CORRECTED_WITH]))
-            check_independent(stations, {f"correction of {name}": known})
+            corrected = placed_stations(json.loads(one.attrs[CORRECTED_WITH]))
+            check_independent(stations, {f"correction of {name}": corrected})
 
 
 def cell_diagonal(grid: GeoBox) -> float:

@@ -8,6 +8,7 @@ import json
 import vadose
 from vadose.config import Recipe
 from vadose.pipeline.folder import RunFolder
+from vadose.pipeline.places import USED_BY_PRODUCT, told_used
 
 #: The file of a model's folder that says where it has learned from the like.
 AREA = "area.safetensors"
@@ -59,7 +60,9 @@ def product_attributes(folder: RunFolder) -> dict[str, str]:
     recipe = folder.recipe
     inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
     digest = hashlib.sha256(folder.state["recipe"].encode()).hexdigest()
+    used = told_used(folder.path)
     return {
+        **({USED_BY_PRODUCT: json.dumps(used)} if used else {}),
         "title": recipe.title,
         "source": f"vadose {vadose.__version__}, method: {recipe.methods[recipe.publish].title}",
         # neither time nor place: the same recipe gives the same bytes, wherever and whenever

@@ -26,6 +26,8 @@ from vadose.validate.leakage import LISTED, find_dependent
 OWN = "stations.nc"
 #: Where the run says which stations took part in making it, by role.
 USED = "used_stations.json"
+#: Attribute of a product: what that file said when it was made, as JSON.
+USED_BY_PRODUCT = "stations_used"
 #: What the role of stations begins with whose statistics steer a method.
 CONDITIONS = "conditions of "
 #: The layer of stations that are given without one, m: what an L-band radiometer sees.
@@ -100,11 +102,13 @@ def station_labels(stations: xr.Dataset) -> list[str]:
 
 def used_stations(run: Path) -> dict[str, list[str] | xr.Dataset]:
     """Read which stations took part in making a run, by role: names, or names and places."""
+    return {role: placed_stations(used) for role, used in told_used(run).items()}
+
+
+def told_used(run: Path) -> dict[str, Any]:
+    """Read which stations took part in making a run, by role, in plain words."""
     path = run / USED
-    if not path.exists():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return {role: placed_stations(used) for role, used in content.items()}
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def placed_stations(used: Any) -> Any:
@@ -117,8 +121,7 @@ def placed_stations(used: Any) -> Any:
 
 def note_used(folder: RunFolder, roles: Mapping[str, xr.Dataset]) -> None:
     """Write which stations take part in making a run; other roles that stand there stay."""
-    path = folder / USED
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = told_used(folder.path)
     told = {
         role: {
             "station": [str(name) for name in used["station"].values],
@@ -133,8 +136,8 @@ def note_used(folder: RunFolder, roles: Mapping[str, xr.Dataset]) -> None:
     kept = {role: used for role, used in kept.items() if not role.startswith(CONDITIONS)}
     if {**kept, **told}:
         folder.write_json(USED, {**kept, **told})
-    elif path.exists():
-        path.unlink()
+    else:
+        (folder / USED).unlink(missing_ok=True)
 
 
 def open_places(
