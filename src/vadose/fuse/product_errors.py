@@ -8,7 +8,6 @@ Syst. Sci. Data 11, 717-739 (errors of places that have too few collocations).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
@@ -62,8 +61,9 @@ def estimate_errors(
         ``signal_sd (product, y, x)`` with the method collocation; ``error_source (y, x)``, flags; ``n (y,
         x)``, the times that the pair with fewest has in common, of the pairs that are used, 0 where they tell
         nothing, or with the hat complete times. Pairs are used from `minimum` times on; a place tells its own errors if the pairs
-        used determine them and they can be covariances. A regional error is the mean of log variances and
-        of correlations.
+        used determine them and they can be covariances. Their log variances and their correlations are
+        drawn towards those around by as much as neighbours differ by chance, for the least of several
+        noisy errors is a lucky one; other places have those around alone.
 
     Raises
     ------
@@ -225,22 +225,45 @@ def _regionalise(
     correlation = np.where(told, covariance, 0.0) / np.sqrt(safe[:, None] * safe)
     eigenvalues = np.linalg.eigvalsh(np.where(told, correlation, 0.0).T)
     told &= eigenvalues[:, 0] > LEAST_EIGENVALUE
-    near = _spread(told.astype("f8"), shape, reach)
-    alike = told / max(told.sum(), 1)
-
-    def around(values: Floats) -> Floats:
-        values = np.where(told, values, 0.0)
-        local = _spread(values, shape, reach) / np.where(near > 0, near, 1.0)
-        return np.where(told, values, np.where(near > 0, local, values @ alike))
-
-    log_variance = [around(np.log(one)) for one in safe]
-    signals = np.stack([np.exp(around(np.log(np.where(told, one, 1.0)))) for one in signal])
-    sd = np.exp(np.stack(log_variance) / 2)
+    own = np.stack([*np.log(safe), *np.log(np.where(told, signal, 1.0))])
+    logs = np.stack([_settle(one[None], told, shape, reach)[0] for one in own])
+    one, other = np.triu_indices(count, 1)
+    # all drawn in alike, so that they stay correlations
+    shared = _settle(correlation[one, other], told, shape, reach)
     result = np.empty_like(covariance)
-    for i, j in itertools.product(range(count), repeat=2):
-        shared = 1.0 if i == j else around(correlation[i, j])
-        result[i, j] = np.where(told, covariance[i, j], shared * sd[i] * sd[j])
-    return result, told, signals
+    for product in range(count):
+        result[product, product] = np.exp(logs[product])
+    sd = np.exp(logs[:count] / 2)
+    result[one, other] = result[other, one] = shared * sd[one] * sd[other]
+    return result, told, np.exp(logs[count:])
+
+
+def _settle(values: Floats, told: Mask, shape: tuple[int, ...], reach: float) -> Floats:
+    """Draw maps ``(map, place)`` towards their surroundings by the share of chance in how they differ from them.
+
+    Chance is what a place differs by from the line between its neighbours, and the rest are differences over
+    a distance. Places that are not told have what is around them, or where nothing is, what all have in
+    the mean.
+    """
+    known = np.where(told, values, 0.0)
+    near = _spread(told.astype("f8"), shape, reach)
+    local = np.stack([_spread(one, shape, reach) for one in known]) / np.where(near > 0, near, 1.0)
+    mean = known.sum(axis=1, keepdims=True) / max(told.sum(), 1)
+    local = np.where(near > 0, local, mean)
+    if reach == 0:
+        return np.where(told, values, mean)
+    maps, is_told = known.reshape(-1, *shape), told.reshape(shape)
+    squares, count = 0.0, 0
+    for axis in (0, 1):
+        # of three in a row that are told, what bends: a slope from place to place is no chance
+        in_a_row = ndimage.minimum_filter1d(is_told, 3, axis=axis)
+        inner = np.take(in_a_row, np.arange(1, shape[axis] - 1), axis)
+        squares += float((np.diff(maps, 2, axis=axis + 1)[:, inner] ** 2).sum())
+        count += int(inner.sum())
+    chance = squares / max(6 * count, 1)
+    away = float(((known - local)[:, told] ** 2).sum()) / max(told.sum(), 1)
+    share = min(chance / away, 1.0) if away > 0 else 0.0
+    return np.asarray(np.where(told, values + share * (local - values), local), "f8")
 
 
 def _spread(values: Floats, shape: tuple[int, ...], reach: float) -> Floats:

@@ -71,7 +71,8 @@ def merge(
         Times that two products must have in common (with `hat`: all) to tell of their errors at a place.
     reach
         Standard deviation, in cells, of the neighbourhood from which a place has its errors that does not
-        tell its own; where no neighbour does within four of it, all places alike tell.
+        tell its own (where no neighbour does within four of it, all places alike tell), and towards which
+        the others are drawn as far as they differ by chance. 0: all places alike, and no drawing.
 
     Returns
     -------
