@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vadose.errors import ModelProblem
+from vadose.errors import ModelProblem, UnknownName
 
 torch = pytest.importorskip("torch")
 
 from vadose.models import load_model  # noqa: E402
+from vadose.models.diffusion.losses import smooth  # noqa: E402
 from vadose.models.diffusion.maps import DiffusionMaps  # noqa: E402
+from vadose.models.diffusion.noise import smooth_noise, spline_weights  # noqa: E402
 from vadose.models.diffusion.unet import MapNetwork, Tiles  # noqa: E402
 
 
@@ -220,3 +222,40 @@ def test_sizes_that_make_no_network_are_refused() -> None:
         DiffusionMaps(kernel=2).fit(X, y)
     with pytest.raises(ModelProblem, match="levels"):
         DiffusionMaps(levels=0).fit(X, y)
+
+
+def test_noise_hangs_together_over_the_same_distance_on_every_grid() -> None:
+    noise = smooth((4000, 6, 6, 1), torch.Generator().manual_seed(0))[..., 0].numpy()
+    np.testing.assert_allclose(noise.std(axis=0), 1.0, atol=0.05)
+    # of the weights 1, 23, 23, 1 at neighbouring cells
+    near = (noise[:, :, 1:] * noise[:, :, :-1]).mean()
+    assert near == pytest.approx(575 / 1060, abs=0.02)
+    fine = spline_weights(24, 4)
+    np.testing.assert_allclose((fine**2).sum(axis=1), 1.0)
+    apart = [float(fine[cell] @ fine[cell + 4]) for cell in range(20)]
+    assert np.mean(apart) == pytest.approx(near, abs=0.05)
+    members = smooth_noise((8, 9), 4, 6, seed=0)
+    assert members.shape == (6, 8, 9)
+    np.testing.assert_allclose(members.mean(axis=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(members.std(axis=0), 1.0, rtol=1e-5)
+
+
+def test_tiles_without_a_cell_are_passed_over() -> None:
+    made = network()
+    noisy, step, condition = maps(30, 30)
+    condition[:, :, 8:] = 0.0
+    whole = made(noisy, step, condition)
+    made.tile = 5
+    calls: list[int] = []
+    hook = made.entry.register_forward_hook(lambda *_: calls.append(1))
+    there = condition[..., -1] > 0
+    tiled = made(noisy, step, condition)
+    hook.remove()
+    torch.testing.assert_close(tiled[there], whole[there], rtol=0, atol=1e-5)
+    assert torch.isfinite(tiled).all()
+    assert len(calls) == 12
+
+
+def test_noise_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UnknownName, match=r"noise of diffusion_maps 'shared'.*expected one of"):
+        DiffusionMaps(noise="shared").fit(np.zeros((20, 4, 4, 1)), np.zeros((20, 4, 4)))

@@ -148,11 +148,9 @@ class Generative:
                 expected="2 members or more, 1 step or more, a level between 0 and 1, a dispersion "
                 "above 0",
             )
-        coherence: Coherence = noise or getattr(model, "coherence", "shared")
-        self.noise, self.length = (
-            Noise(members, coherence, length=1 if length is None else length, seed=seed),
-            length,
-        )
+        learned: Coherence = getattr(model, "coherence", "shared")
+        self.length, cells = length, 1 if length is None else length
+        self.noise = Noise(members, noise or learned, length=cells, seed=seed)
         self.model, self.predictors, self.target = model, list(predictors), target
         self.steps, self.level, self.keeps_members = steps, level, keeps_members
         self.dispersion = dispersion
