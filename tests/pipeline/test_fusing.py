@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from vadose.config.fusion import parse_fusion
 from vadose.cubes.reproject import reproject
 from vadose.errors import FileProblem, NoOverlap, RecipeProblem, RunProblem
 from vadose.fuse import FILLERS
+from vadose.fuse.blocks import blocks
 from vadose.grids import grid_of, latlon, lonlat
-from vadose.pipeline.fusing import hide, weighed
+from vadose.pipeline.gap_judging import hide, weighed
 from vadose.pipeline.learning import observed_part
 from vadose.schema import ORIGIN
 from vadose.store import open_cube, sha256, write_netcdf
@@ -156,6 +158,49 @@ def test_a_finished_fusion_is_kept_unless_told_otherwise(files, tmp_path):
     pipeline.fuse(path, out, overwrite=True)
     assert [one.name for one in tmp_path.iterdir()].count("out") == 1
     assert len(list(tmp_path.iterdir())) == 2  # nothing was left aside
+
+
+def test_a_long_record_is_fused_in_blocks_and_goes_on_behind_the_last(
+    files, earth, fused, tmp_path, monkeypatch
+):
+    from vadose.pipeline import fusing
+
+    path = tmp_path / "fusion.yaml"
+    path.write_text(recipe(files), encoding="utf-8")
+    out, done = tmp_path / "out", []
+    parts = partial(blocks, length=9, margin=5)
+    fill = fusing.fill_block
+
+    def stop(*given, **named):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(given[-1])
+        return fill(*given, **named)
+
+    monkeypatch.setattr(fusing, "blocks", parts)
+    monkeypatch.setattr("vadose.pipeline.fusion.DAYS_PER_FILE", 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(fusing, "fill_block", stop)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.fuse(path, out)
+    assert done == [0, 1]
+    again = []
+    monkeypatch.setattr(
+        fusing, "fill_block", lambda *one, **how: again.append(one[-1]) or fill(*one, **how)
+    )
+    pipeline.fuse(path, out)
+    assert again == [2, 3]
+    cube = open_cube(out / "fused.zarr").load()
+    whole = open_cube(fused / "fused.zarr").load()
+    assert cube[TARGET].notnull().all()
+    for name in ("gap_length", "gap_age", "origin"):
+        xr.testing.assert_equal(cube[name], whole[name])
+    # a block sees less of the record: near the whole's values, not the same
+    assert 0 < float(abs(cube[TARGET] - whole[TARGET]).max()) < 0.15
+    assert [one.name for one in sorted(out.glob("*.nc"))] == [
+        "fused_2019-04.nc",
+        "fused_2019-05.nc",
+    ]
 
 
 def test_plain_files_need_no_recipe(files, tmp_path):

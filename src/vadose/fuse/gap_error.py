@@ -26,8 +26,10 @@ Labels = npt.NDArray[Any]
 AGES = (1, 2, 3, 5, 9)
 #: Hidden values that all together count for, against those of a class.
 POOL = 200.0
-#: Days and cells along the side of a block, in which errors hang together.
-BLOCK_DAYS, BLOCK_CELLS = 5, 12
+#: Days and cells along the side of a block in which errors hang together; smaller where these are too few.
+BLOCKS = ((5, 12), (3, 6), (1, 3))
+#: Blocks that are enough.
+ENOUGH = 20
 #: Months from December on make four seasons.
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 
@@ -241,6 +243,9 @@ def _factors(
 def _blocks(asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Give each place the number of the block of days and cells in which errors hang together."""
     step, row, column = np.nonzero(asked)
-    parts = (step // BLOCK_DAYS, row // BLOCK_CELLS, column // BLOCK_CELLS)
-    _, number = np.unique(np.stack(parts), axis=1, return_inverse=True)
+    for days, cells in BLOCKS:
+        parts = np.stack((step // days, row // cells, column // cells))
+        found, number = np.unique(parts, axis=1, return_inverse=True)
+        if found.shape[1] >= ENOUGH:
+            break
     return np.asarray(number, dtype=np.int64).ravel()

@@ -88,13 +88,7 @@ def seamless(
     codes = xr.full_like(seen, ORIGIN.code("filled"), dtype="u1").where(~is_seen, code)
     codes = codes.where(values.notnull(), ORIGIN.code("missing"))
     codes = codes.where(~is_masked, ORIGIN.code("masked"))
-    ages = gap_ages(is_seen)
-    layers: dict[str, xr.DataArray] = {
-        TARGET: values,
-        **told,
-        "gap_length": ages["length"].astype("f4"),
-        "gap_age": ages["nearest"].where(~is_seen).astype("f4"),
-    }
+    layers = {TARGET: values, **told, **_gaps(gap_ages(is_seen), is_seen)}
     layers = {name: layer.where(~is_masked) for name, layer in layers.items()}
     layers["origin"] = codes.astype("u1")
     if "quality" in satellite:
@@ -106,6 +100,33 @@ def seamless(
     beside = [name for name in layers if name != TARGET]
     cube[TARGET].attrs["ancillary_variables"] = " ".join(beside)
     return cube
+
+
+def with_ages(cube: xr.Dataset, ages: xr.Dataset) -> xr.Dataset:
+    """Tell length and age of gaps anew, where a record is longer than what the cube was made of.
+
+    Parameters
+    ----------
+    cube
+        What `seamless` gives.
+    ages
+        What `vadose.fuse.blocks.GapEdges.ages` gives for its days.
+    """
+    is_masked = cube["origin"] == ORIGIN.code("masked")
+    layers = _gaps(ages, ages["age"] == 0)
+    return cube.assign(
+        {
+            name: layer.where(~is_masked).transpose("time", "y", "x").assign_attrs(cube[name].attrs)
+            for name, layer in layers.items()
+        }
+    )
+
+
+def _gaps(ages: xr.Dataset, is_seen: xr.DataArray) -> dict[str, xr.DataArray]:
+    return {
+        "gap_length": ages["length"].astype("f4"),
+        "gap_age": ages["nearest"].where(~is_seen).astype("f4"),
+    }
 
 
 def _masked(satellite: xr.Dataset, mask: Sequence[str]) -> xr.DataArray:

@@ -17,16 +17,20 @@ from vadose.config.reading import read_text
 from vadose.downscale.base import Progress as Step
 from vadose.errors import CubeProblem, RecipeProblem
 from vadose.fuse.base import TARGET
-from vadose.pipeline.folder import LIBRARIES, RunFolder, drop_previous, made, start
-from vadose.pipeline.fusing import Fused, fuse_record
+from vadose.pipeline.folder import LIBRARIES, RunFolder, drop_previous, start
+from vadose.pipeline.folder import made as made_by
+from vadose.pipeline.fusing import Record, fuse_blocks, fuse_in_memory, judge_record, plan
 from vadose.pipeline.fusion_sources import open_record
-from vadose.store import open_cube, write_cube, write_netcdf
+from vadose.pipeline.gap_judging import Judged
+from vadose.store import open_cube, write_cube, write_months, write_netcdf
 
 if TYPE_CHECKING:
     from vadose.pipeline import Progress
 
 #: Where a fusion keeps what it has filled, until it is finished.
 WORK = ".held"
+#: Days that go into one netCDF file; a longer record is one for each month.
+DAYS_PER_FILE = 366
 
 
 def is_fusion(path: str | Path) -> bool:
@@ -72,32 +76,65 @@ def fuse_files(
     )
     with folder.stage("fuse"):
         with progress("Opening the sources") as step:
-            satellite, model, inputs = open_record(fusion, origin, step)
-        if fusion.cover is not None and fusion.cover not in model:
-            raise RecipeProblem(
-                "cover", found=fusion.cover, expected=f"one of {', '.join(map(str, model))}"
+            record, inputs = open_record(fusion, origin, step)
+        with progress("Judging fillers") as step:
+            planned = plan(record, step)
+            work = folder / WORK
+            judged = judge_record(
+                record, planned, fusion, seed=fusion.seed, work=work, progress=step
             )
         with progress("Filling gaps") as step:
-            fused = fuse_record(
-                satellite,
-                model,
-                fusion,
-                seed=fusion.seed,
-                work=folder / WORK,
-                progress=step,
-                cover=fusion.cover,
+            made = _Made(work)
+            told = fuse_blocks(
+                record, planned, judged, fusion, fusion.seed, step, made.keep, made.find
             )
         with progress("Writing the product"):
-            cube = fused.cube.assign_attrs(_attributes(fusion.title, fused, inputs))
+            cube = made.whole(len(planned.blocks))
+            cube = cube.assign_attrs(_attributes(fusion.title, told, inputs))
             write_cube(cube, folder / "fused.zarr", overwrite=True)
-            write_netcdf(cube, folder / "fused.nc", overwrite=True)
-            _tell(folder, "", fused)
+            whole = open_cube(folder / "fused.zarr")
+            if whole.sizes["time"] <= DAYS_PER_FILE:
+                write_netcdf(whole, folder / "fused.nc", overwrite=True)
+            else:
+                write_months(whole, folder.path, "fused", overwrite=True)
+            _tell(folder, "", told, judged)
             folder.write_json("inputs.json", inputs)
-    told = {"title": fusion.title, **made(folder, LIBRARIES), "seed": fusion.seed, "inputs": inputs}
-    folder.write_json("manifest.json", told)
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+    about = {
+        "title": fusion.title,
+        **made_by(folder, LIBRARIES),
+        "seed": fusion.seed,
+        "inputs": inputs,
+    }
+    folder.write_json("manifest.json", about)
+    shutil.rmtree(work, ignore_errors=True)
     drop_previous(out)
     return out
+
+
+class _Made:
+    """Keep finished blocks until the record is whole, for a stopped fusion to go on behind them."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+
+    def _path(self, place: int) -> Path:
+        return self.work / f"block_{place:04d}.zarr"
+
+    def keep(self, place: int, cube: xr.Dataset) -> None:
+        """Write a block, whole or not at all."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_cube(cube, self._path(place), overwrite=True)
+
+    def find(self, place: int) -> xr.Dataset | None:
+        """Read a block that is there."""
+        path = self._path(place)
+        return open_cube(path).load() if path.exists() else None
+
+    def whole(self, count: int) -> xr.Dataset:
+        """Put all blocks together, lazily."""
+        parts = [open_cube(self._path(place)) for place in range(count)]
+        cube = xr.concat(parts, dim="time", coords="minimal", compat="override", join="override")
+        return cube.assign_attrs(parts[0].attrs)
 
 
 def fuse_coarse(folder: RunFolder, step: Step) -> None:
@@ -118,21 +155,18 @@ def fuse_coarse(folder: RunFolder, step: Step) -> None:
     else:
         write_cube(coarse, kept, overwrite=True)
         coarse = open_cube(kept)
-    satellite, model = _parts(coarse.load(), recipe.target, filling)
+    record = _part(coarse, recipe.target, filling)
     (folder / "fusion").mkdir(exist_ok=True)
     work = folder / f"fusion/{WORK}"
-    fused = fuse_record(satellite, model, filling, seed=recipe.seed, work=work, progress=step)
-    days = coarse["time"].values
-    layers = fused.cube.sel(time=days).drop_vars(["y", "x", "spatial_ref"])
-    whole = coarse.assign(layers.rename({TARGET: recipe.target}).data_vars)
-    write_cube(whole.assign_attrs(fused_by=fused.method), folder / "coarse.zarr", overwrite=True)
-    _tell(folder, "fusion/", fused)
+    cube, judged, told = fuse_in_memory(record, filling, seed=recipe.seed, work=work, progress=step)
+    layers = cube.drop_vars(["y", "x", "spatial_ref"]).data_vars
+    whole = coarse.assign(layers).assign_attrs(fused_by=judged.method)
+    write_cube(whole, folder / "coarse.zarr", overwrite=True)
+    _tell(folder, "fusion/", told, judged)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _parts(
-    coarse: xr.Dataset, target: str, filling: CoarseFilling
-) -> tuple[xr.Dataset, xr.Dataset]:
+def _part(coarse: xr.Dataset, target: str, filling: CoarseFilling) -> Record:
     """Take the satellite's and the land model's part of a coarse cube."""
     if target != TARGET or "time" not in coarse[target].dims:
         raise CubeProblem(
@@ -143,16 +177,16 @@ def _parts(
     beside = [name for name in ("quality",) if name in coarse]
     satellite = coarse[[target, *beside]]
     model = coarse[[filling.model, *filling.context]].rename({filling.model: TARGET})
-    return satellite, model
+    return Record(satellite, model)
 
 
-def _attributes(title: str, fused: Fused, inputs: list[dict[str, Any]]) -> dict[str, str]:
+def _attributes(title: str, told: dict[str, Any], inputs: list[dict[str, Any]]) -> dict[str, str]:
     """Say what the product is, for whoever has the file alone."""
-    kept = "kept as they are" if fused.told["observed"] == "keep" else "replaced by the fused field"
+    kept = "kept as they are" if told["observed"] == "keep" else "replaced by the fused field"
     citations = sorted({row["citation"] for row in inputs} - {"not stated"})
     return {
         "title": title,
-        "summary": f"Gaps filled by {fused.method}; observed values {kept}. Uncertainty of filled values is "
+        "summary": f"Gaps filled by {told['method']}; observed values {kept}. Uncertainty of filled values is "
         "the error against values hidden under gaps of other days.",
         "source": "; ".join(sorted({row["name"] for row in inputs})),
         "references": "; ".join(citations)
@@ -161,9 +195,9 @@ def _attributes(title: str, fused: Fused, inputs: list[dict[str, Any]]) -> dict[
     }
 
 
-def _tell(folder: RunFolder, within: str, fused: Fused) -> None:
-    folder.write_json(f"{within}fusion.json", fused.told)
-    folder.write_text(f"{within}gap_scores.csv", fused.table.to_csv(index=False))
+def _tell(folder: RunFolder, within: str, told: dict[str, Any], judged: Judged) -> None:
+    folder.write_json(f"{within}fusion.json", told)
+    folder.write_text(f"{within}gap_scores.csv", judged.table.to_csv(index=False))
 
 
 def read_told(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -11,12 +11,12 @@ import xarray as xr
 
 from vadose.config.build import Source
 from vadose.config.fusion import Fusion
-from vadose.cubes.extend import extend
 from vadose.cubes.reproject import reproject
 from vadose.cubes.timeline import to_daily
-from vadose.errors import CubeProblem, NoOverlap
+from vadose.errors import CubeProblem, NoOverlap, RecipeProblem
 from vadose.fuse.base import TARGET
 from vadose.grids import grid_of
+from vadose.pipeline.fusing import Record
 from vadose.pipeline.sources import Row, extent, open_source
 from vadose.products.found import describe_soil_moisture
 
@@ -28,7 +28,7 @@ MARGIN = 3
 
 def open_record(
     fusion: Fusion, origin: Path, step: Callable[[int, int], None]
-) -> tuple[xr.Dataset, xr.Dataset, list[Row]]:
+) -> tuple[Record, list[Row]]:
     """Open a record.
 
     Parameters
@@ -43,8 +43,8 @@ def open_record(
     Returns
     -------
     tuple
-        The satellite, every day from its first to its last; the land model and its context on the same
-        cells and days, in memory; name, hash, licence and citation of every file.
+        The satellite, every day from its first to its last, with the land model and its context on the same
+        cells and days, lazily; name, hash, licence and citation of every file.
 
     Raises
     ------
@@ -57,11 +57,10 @@ def open_record(
     cube = open_source(fusion.satellite, origin, inputs, **asked, keeps_quality=True)
     _need(cube, fusion.satellite)
     beside = [name for name in BESIDE if name in cube]
-    satellite = by_day(cube[[TARGET, *beside]]).load()
+    satellite = by_day(cube[[TARGET, *beside]])
     days = satellite["time"].values
     step(1, total)
     around = extent(grid_of(satellite), margin=MARGIN)
-    is_land = satellite[TARGET].notnull().any("time")
     period = (str(days[0])[:10], str(days[-1])[:10])
     model = xr.Dataset(coords=satellite.drop_vars(list(satellite.data_vars)).coords)
     for count, source in enumerate((fusion.model, *fusion.context)):
@@ -69,8 +68,9 @@ def open_record(
         if count == 0:
             _need(other, source)
             other = other[[TARGET]]
-        placed = reproject(other, grid_of(satellite), rules=source.rules)
-        placed = extend(on_days(placed, days, source.product).load(), is_land)
+        placed = reproject(
+            on_days(other, days, source.product), grid_of(satellite), rules=source.rules
+        )
         taken = [str(name) for name in placed.data_vars if name in model]
         if taken:
             raise CubeProblem(
@@ -81,7 +81,11 @@ def open_record(
             )
         model = model.assign(placed.data_vars)
         step(count + 2, total)
-    return satellite, model, inputs
+    if fusion.cover is not None and fusion.cover not in model:
+        raise RecipeProblem(
+            "cover", found=fusion.cover, expected=f"one of {', '.join(map(str, model))}"
+        )
+    return Record(satellite, model, fusion.cover), inputs
 
 
 def _need(cube: xr.Dataset, source: Source) -> None:
