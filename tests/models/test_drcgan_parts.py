@@ -15,7 +15,7 @@ from vadose.models.drcgan.channels import Encoding
 from vadose.models.drcgan.losses import Weights, compete, distance, make, supervise
 from vadose.models.drcgan.networks import Cycle, DeepResidual, PatchJudge
 from vadose.models.drcgan.samples import Batch, Deal
-from vadose.models.drcgan.scenes import count_days, is_same_record
+from vadose.models.drcgan.scenes import count_days, is_same_record, split_scenes
 from vadose.models.drcgan.steps import Judgement
 from vadose.samples.scaling import Scaling
 
@@ -94,6 +94,18 @@ def test_records_are_told_apart() -> None:
     assert not is_same_record(one, scene(1))
     assert not is_same_record(one, replace(one, day_of_year=None))
     assert not is_same_record(one, replace(one, day_of_year=np.arange(6)))
+
+
+def test_the_last_quarter_of_the_scenes_is_held_out() -> None:
+    ones = [scene(seed) for seed in range(8)]
+    learned, held = split_scenes(ones, ())
+    assert [one.model is other.model for one, other in zip(learned, ones[:6], strict=True)] == [
+        True
+    ] * 6
+    assert held == ones[6:]
+    assert [len(part) for part in split_scenes(ones[:2], ())] == [1, 1]
+    assert [len(part) for part in split_scenes(ones[:1], ())] == [1, 0]
+    assert split_scenes(ones[:3], ones[5:])[1] == ones[5:]
 
 
 def test_days_since_an_observation_agree_with_a_search() -> None:

@@ -97,7 +97,13 @@ def compete(
 ) -> tuple[Tensor, Tensor]:
     """Give the losses of the second step: of the generators, and of the judges.
 
-    Observed and made fields are shown to a judge under the same mask, that of what was observed.
+    Observed and made fields are shown to a judge under the same mask, that of what was observed. Where a
+    field made or observed stands in for the land model's, it does so on its day and where it is known; the
+    guess and the other days stay.
+
+    References
+    ----------
+    Zhu et al. (2017), arXiv:1703.10593; Mao et al. (2017), arXiv:1611.04076.
     """
     model, known, truth = batch.channels[:, :1], batch.known, batch.truth
     made = make(cycle.forth, batch, departure)

@@ -13,6 +13,8 @@ from vadose.errors import ModelProblem
 Maps = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 
+#: Share of the scenes, the last ones, that is held out where no validation is given.
+HELD_BACK = 0.25
 #: What `Scene.features` counts.
 PREDICTORS = "features of context, static features and day of year"
 
@@ -231,7 +233,8 @@ def split_scenes(
                 expected="the same predictors in all of them",
             )
     if not held and len(learned) > 1:
-        held = [learned.pop()]
+        count = max(1, round(HELD_BACK * len(learned)))
+        learned, held = learned[:-count], learned[-count:]
     rest = [_without(scene, held) for scene in learned]
     taught = [scene for scene in rest if scene.is_hidden.any()]
     if not taught:
