@@ -33,7 +33,7 @@ def quick(name: str, seed: int = 0) -> Filler:
     if name == "optimal_interpolation":
         return optimal
     if name == "stacked":
-        return Stacked(draws=4, members=4, trees=10, leaf=10, optimal=optimal, seed=seed)
+        return Stacked(draws=4, members=2, trees=10, leaf=10, optimal=optimal, seed=seed)
     return FILLERS[name]()
 
 

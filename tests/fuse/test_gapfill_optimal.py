@@ -148,7 +148,7 @@ def test_stripes_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     model = told.to_dataset(name="soil_moisture")
     filler = Stacked(
-        draws=4, members=4, trees=5, leaf=10, optimal=OptimalInterpolation(targets=60)
+        draws=4, members=2, trees=5, leaf=10, optimal=OptimalInterpolation(targets=60)
     ).fit(satellite, model)
     filler.trust_ = 1.0
     whole = filler.fill(satellite, model)
@@ -166,7 +166,7 @@ def test_too_little_to_learn_from_leaves_optimal_interpolation() -> None:
     )
 
 
-def test_draws_must_make_parts() -> None:
+def test_there_are_draws_for_every_member() -> None:
     made = world(size=16, days=8, factor=4, seed=0)
-    with pytest.raises(ValueProblem, match="draws=3, members=6, expected 4 or more draws"):
+    with pytest.raises(ValueProblem, match="draws=3, members=6, expected two or more members"):
         Stacked(draws=3, members=6).fit(made.coarse["soil_moisture"], made.land_model)

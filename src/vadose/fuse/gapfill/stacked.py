@@ -24,11 +24,11 @@ from vadose.fuse.gapfill.records import (
     write_field,
 )
 
+Places = npt.NDArray[np.int64]
+
 #: Rows of the grid that are filled at a time.
 STRIPE = 64
-#: Parts of the laid gaps, each left out once to learn how far to trust the correction.
-FOLDS = 4
-#: Days in a row on which the gaps of one set after the other are laid, each for a set of every part.
+#: Days in a row on which the gaps of one set after the other are laid: mostly one, as between swaths.
 DAYS = (1, 2, 1, 3)
 
 
@@ -51,7 +51,8 @@ class Stacked:
         Of each boosting: rounds, share of each step, largest number of leaves, fewest samples in one, share
         of features tried, L2 penalty.
     members
-        Boostings that leave out one part of the draws each, four parts in turn, so a multiple of four.
+        Boostings, each of which leaves out other draws and all values that are hidden there; no more than
+        draws.
     optimal
         What is corrected; one with default settings unless given. It is fitted anew.
     seed
@@ -64,7 +65,8 @@ class Stacked:
     members_ : list
         The boostings; empty where there was too little to learn from.
     trust_ : float
-        Share of the correction that is taken, 0 to 1.
+        Share of the correction that is taken, 0 to 1: half way from the share that is best for gaps that a
+        boosting has not seen to one, for the mean of all boostings errs less than each.
     features_ : list of str
         What the trees see.
 
@@ -77,7 +79,7 @@ class Stacked:
     --------
     >>> from vadose.synthetic import world
     >>> small = world(size=32, days=20, factor=4, seed=0)
-    >>> filler = Stacked(draws=4, trees=5, optimal=OptimalInterpolation(targets=100))
+    >>> filler = Stacked(draws=4, members=2, trees=5, optimal=OptimalInterpolation(targets=100))
     >>> filler = filler.fit(small.coarse["soil_moisture"], small.land_model)
     >>> bool(filler.fill(small.coarse["soil_moisture"], small.land_model).notnull().all())
     True
@@ -90,10 +92,10 @@ class Stacked:
         *,
         draws: int = 8,
         rows: int = 60_000,
-        trees: int = 150,
+        trees: int = 200,
         rate: float = 0.06,
-        leaves: int = 15,
-        leaf: int = 100,
+        leaves: int = 31,
+        leaf: int = 50,
         features: float = 0.3,
         shrinkage: float = 10.0,
         members: int = 8,
@@ -106,32 +108,34 @@ class Stacked:
 
     def fit(self, satellite: xr.DataArray, model: xr.Dataset) -> Self:
         """Fit optimal interpolation, lay gaps and learn what it gets wrong there."""
-        if self.draws < FOLDS or self.members < FOLDS or self.members % FOLDS:
+        if not 2 <= self.members <= self.draws:
             raise ValueProblem(
                 "stacked",
                 found=f"draws={self.draws}, members={self.members}",
-                expected=f"{FOLDS} or more draws, and a multiple of {FOLDS} members",
+                expected="two or more members, and as many draws or more",
             )
         record = read_record(satellite, model)
         start = self.optimal or OptimalInterpolation(seed=self.seed)
         self.optimal_ = type(start)(**settings_of(start)).fit_arrays(record)
-        table, error, fold, place = self._learn_from(record)
+        table, error, draw, place, hidden = self._learn_from(record)
         self.members_: list[Any] = []
         self.trust_ = 0.0
-        # trees need some leaves to tell anything; each fold leaves a quarter and its repetitions out
+        # trees need some leaves to tell anything
         if len(table) < 8 * self.leaf:
             return self
         left_out = np.zeros(len(table))
         for member in range(self.members):
-            is_out = fold == member % FOLDS
-            is_in = ~is_out & ~np.isin(place, place[is_out])
+            is_out = draw % self.members == member
+            # a gap keeps its neighbours from being known, so none of it may teach, in no other draw
+            secret = np.concatenate(hidden[member :: self.members])
+            is_in = ~is_out & ~np.isin(place, secret)
             boosting = self._grow(table[is_in], error[is_in], member)
-            left_out[is_out] += self._predict(boosting, table[is_out])
+            left_out[is_out] = self._predict(boosting, table[is_out])
             self.members_.append(boosting)
-        left_out /= self.members // FOLDS
         square = float((left_out**2).sum())
         share = float((left_out * error).sum()) / square if square > 0 else 0.0
-        self.trust_ = float(np.clip(share, 0, 1))
+        # what is left out is judged by one boosting, which errs more than the mean of all: half way to one
+        self.trust_ = float(np.clip((1 + share) / 2, 0, 1)) if square > 0 else 0.0
         return self
 
     def fill(self, satellite: xr.DataArray, model: xr.Dataset) -> xr.DataArray:
@@ -163,16 +167,16 @@ class Stacked:
 
     def _learn_from(
         self, record: Record
-    ) -> tuple[npt.NDArray[np.float32], Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Give features of hidden values, what optimal interpolation errs there, their fold and place."""
+    ) -> tuple[npt.NDArray[np.float32], Floats, Places, Places, list[Places]]:
+        """Lay gaps: features of hidden values, what is wrong there, draw, place; all hidden of each draw."""
         rng = np.random.default_rng(self.seed)
-        tables, errors, folds, numbers = [], [], [], []
+        tables, errors, draws, places, secrets = [], [], [], [], []
         numbered = np.arange(record.observed.size).reshape(record.observed.shape)
         for draw in range(self.draws):
             at = draw_window(record, rng)
             whole = record.part(*at)
             # one day as most gaps of swaths, and up to three as those between overpasses
-            hidden = draw_gaps(whole, rng, share=0.15, days=DAYS[draw // FOLDS % len(DAYS)])
+            hidden = draw_gaps(whole, rng, share=0.15, days=DAYS[draw % len(DAYS)])
             part = whole.hide(hidden)
             lines = fit_lines(part, pull=self.optimal_.pull)
             chosen = rng.permutation(np.flatnonzero(hidden))[: self.rows // self.draws]
@@ -182,13 +186,16 @@ class Stacked:
             table, self.features_ = gap_features(part, lines, self.optimal_, fields, wanted)
             tables.append(table)
             errors.append(whole.observed[wanted] - table[:, OPTIMAL])
-            folds.append(np.full(len(table), draw % FOLDS))
-            numbers.append(numbered[:, at[0], at[1]][wanted])
+            draws.append(np.full(len(table), draw))
+            local = numbered[:, at[0], at[1]]
+            places.append(local[wanted])
+            secrets.append(local[hidden])
         return (
             np.concatenate(tables),
             np.concatenate(errors),
-            np.concatenate(folds),
-            np.concatenate(numbers),
+            np.concatenate(draws),
+            np.concatenate(places),
+            secrets,
         )
 
     def _grow(self, table: npt.NDArray[np.float32], error: Floats, member: int) -> Any:
