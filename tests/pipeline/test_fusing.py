@@ -24,6 +24,7 @@ from vadose.pipeline.learning import observed_part
 from vadose.schema import ORIGIN
 from vadose.store import open_cube, sha256, write_netcdf
 from vadose.synthetic import World, world
+from vadose.synthetic.stations import write_stations
 from vadose.validate.gap_table import score_gaps
 
 FACTOR, TARGET = 8, "soil_moisture"
@@ -281,6 +282,36 @@ def test_errors_are_weighed_as_the_gaps_of_the_record(earth):
     nearest = table.isel(stratum=np.flatnonzero(table["kind"].values == "nearest"))
     errors = nearest["rmse"].sel(product="model").values
     assert np.nanmin(errors) <= found["model"] <= np.nanmax(errors)
+
+
+def test_stations_judge_filled_days_apart(files, earth, tmp_path):
+    paths = write_stations(earth, tmp_path / "stations")
+    described = {
+        "kind": "table",
+        "paths": [str(path) for path in paths[1:]],
+        "table": {
+            "time": "date",
+            "value": "soil_moisture",
+            "coordinates": str(paths[0]),
+            "depth_from": 0.0,
+            "depth_to": 0.05,
+            "latitude": "lat",
+            "longitude": "lon",
+            "file_name": "(S.+)",
+            "coordinates_station": "station",
+        },
+    }
+    path = tmp_path / "fusion.yaml"
+    changes = {"stations": described, "observed": "replace", "method": "linear_residual"}
+    path.write_text(recipe(files, **changes), encoding="utf-8")
+    out = pipeline.fuse(path, tmp_path / "out")
+    told = json.loads((out / "fusion.json").read_text(encoding="utf-8"))["stations"]
+    assert told["stations"] > 3
+    pairs = told["median"]["fused"]
+    assert pairs["observed"]["n"] > 9
+    assert pairs["filled"]["n"] > 9
+    assert pairs["observed"]["ubrmse"] < told["median"]["land model"]["observed"]["ubrmse"] + 0.02
+    assert len(told["against_satellite"]["delta_rmse"]) == 3
 
 
 # --- a study whose coarse target is filled

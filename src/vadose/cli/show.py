@@ -372,5 +372,13 @@ def show_fusion(folder: Path) -> None:
             f"Intervals of {interval['level']:.0%} cover {interval['coverage']:.0%} of hidden values "
             "they were not learned from."
         )
+    if "stations" in told:
+        judged = told["stations"]
+        for days in ("observed", "filled"):
+            ours, model = (judged["median"][name][days] for name in ("fused", "land model"))
+            typer.echo(
+                f"At {judged['stations']} stations, {days} days: ubRMSE {ours['ubrmse']:.4f}, R {ours['r']:.3f} "
+                f"(land model {model['ubrmse']:.4f}, {model['r']:.3f}); medians."
+            )
     if (folder / "fused.nc").is_file():
         typer.echo(f"Product: {folder / 'fused.nc'}")

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vadose.config.build import Days, Part, Source
+from vadose.config.build import Days, Part, Source, Stations
 from vadose.config.reading import checked, read_text
 from vadose.errors import UnknownName, VadoseError
 from vadose.fuse import CANDIDATES, FILLERS
@@ -118,6 +118,8 @@ class Fusion(Filling):
         Sources of further variables, daily or static.
     cover
         Variable of the context that holds classes of land cover; errors are told apart by it.
+    stations
+        What the record is judged by on observed and on filled days; in a folder of its own alone.
     region
         West, south, east, north in degrees.
     period
@@ -130,6 +132,7 @@ class Fusion(Filling):
     model: Source
     context: list[Source] = Field(default=[])
     cover: str | None = None
+    stations: Stations | None = None
     region: tuple[float, float, float, float] | None = None
     period: Days | None = None
 

@@ -21,7 +21,9 @@ from vadose.pipeline.folder import LIBRARIES, RunFolder, drop_previous, start
 from vadose.pipeline.folder import made as made_by
 from vadose.pipeline.fusing import Record, fuse_blocks, fuse_in_memory, judge_record, plan
 from vadose.pipeline.fusion_sources import open_record
+from vadose.pipeline.fusion_stations import score_stations
 from vadose.pipeline.gap_judging import Judged
+from vadose.pipeline.sources import open_stations
 from vadose.store import open_cube, write_cube, write_months, write_netcdf
 
 if TYPE_CHECKING:
@@ -97,6 +99,9 @@ def fuse_files(
                 write_netcdf(whole, folder / "fused.nc", overwrite=True)
             else:
                 write_months(whole, folder.path, "fused", overwrite=True)
+            if fusion.stations is not None:
+                series = open_stations(fusion.stations, origin, fusion.region, fusion.period)
+                told["stations"] = score_stations(whole, record, series, seed=fusion.seed)
             _tell(folder, "", told, judged)
             folder.write_json("inputs.json", inputs)
     about = {

@@ -17,7 +17,7 @@ from vadose.validate.strata import label_from_map
 #: Days that are scored apart, and which codes of ``origin`` they have: a value is extrapolated only where it is
 #: not filled, so that the satellite saw the cell.
 DAYS: dict[str, tuple[str, ...]] = {
-    "observed": ("observed", "downscaled", "extrapolated"),
+    "observed": ("observed", "fused", "downscaled", "extrapolated"),
     "filled": ("filled",),
 }
 #: Scores whose change from observed to filled days is given.
