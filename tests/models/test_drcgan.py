@@ -15,6 +15,7 @@ import torch
 from vadose.errors import ModelProblem, UnknownName
 from vadose.models import training
 from vadose.models.drcgan import DrcGAN, Scene, steps
+from vadose.models.drcgan.steps import Judgement
 
 
 def record(
@@ -124,18 +125,20 @@ def test_what_the_validation_hides_teaches_nothing(scenes: list[Scene]) -> None:
 def test_the_second_step_is_kept_only_if_it_wins(
     scenes: list[Scene], monkeypatch: pytest.MonkeyPatch, wins: bool, kept: str
 ) -> None:
-    train, weights = steps.train, []
+    train, learned, weights = steps.train, [], []
 
     def spoil_or_help(cycle: Any, task: Any, plan: Any, **how: Any) -> training.History:
         history = train(cycle, task, plan, **how)
-        with torch.no_grad():
-            is_spoilt = how["is_adversarial"] != wins
-            cycle.steady.exit.bias += 3.0 * is_spoilt
-            weights.append([one.clone() for one in cycle.steady.parameters()])
+        learned.append({name: one.clone() for name, one in cycle.steady.state_dict().items()})
+        cycle.steady.load_state_dict(learned[0])
+        if how["is_adversarial"] != wins:  # the loser makes the guess
+            torch.nn.init.zeros_(cycle.steady.exit.weight)
+            torch.nn.init.zeros_(cycle.steady.exit.bias)
+        weights.append([one.clone() for one in cycle.steady.parameters()])
         return history
 
     monkeypatch.setattr(steps, "train", spoil_or_help)
-    network = quick(step="best", epochs=2).fit(scenes)
+    network = quick(step="best").fit(scenes)
     scores = network.kept_
     assert scores.step == kept
     assert scores.supervised is not None
@@ -144,6 +147,17 @@ def test_the_second_step_is_kept_only_if_it_wins(
     for one, expected in zip(network.module_.parameters(), weights[int(wins)], strict=True):
         torch.testing.assert_close(one, expected, rtol=0, atol=0)
     assert set(network.history) == {"supervised", "adversarial"}
+
+
+def test_a_win_by_chance_is_none(scenes: list[Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = iter([Judgement(1.0, 1.0, 0.5, 0.5), Judgement(1.0, 1.0, 0.505, 0.505)])
+    monkeypatch.setattr(steps, "train", lambda *_, **__: training.History())
+    monkeypatch.setattr(steps, "evaluate", lambda *_: next(judged))
+    scores = quick(step="best", epochs=1).fit(scenes).kept_
+    assert scores.adversarial is not None
+    assert scores.supervised is not None
+    assert 0.99 * scores.supervised < scores.adversarial < scores.supervised
+    assert scores.step == "supervised"
 
 
 def test_the_second_step_can_be_asked_for(scenes: list[Scene]) -> None:

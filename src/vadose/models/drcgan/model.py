@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Step = Literal["supervised", "adversarial", "best"]
 #: The second step has this share of the first one's epochs, and of its rate.
 SECOND_STEP = 0.25
+#: Share of the RMSE at held-out gaps by which the second step must win; less than that is chance.
+LEAST_GAIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class DrcGAN:
     and those around, to the satellite's field; and back. First each is supervised, by values that were hidden
     from it under the masks of other swaths. Then two judges of patches come in, and both generators learn to
     deceive them, to come back to where they went from, and to leave alone what is right already; at a small
-    weight beside the supervised loss. The second step is kept only if it errs less at held-out gaps.
+    weight beside the supervised loss. The second step is kept only if its RMSE at held-out gaps is smaller by 1 %.
 
     Parameters
     ----------
@@ -274,7 +276,7 @@ class DrcGAN:
             is_kept = (
                 name == "supervised"
                 or self.step == "adversarial"
-                or judged[name].best < judged["supervised"].best
+                or judged[name].best ** 0.5 < (1 - LEAST_GAIN) * judged["supervised"].best ** 0.5
             )
             if is_kept:
                 kept, self.module_ = name, copy.deepcopy(cycle.steady).eval()
