@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from vadose import __version__
+from vadose.cli.recipe import app as recipe_app
 from vadose.cli.show import (
     bar,
     show_alignment,
@@ -32,6 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(recipe_app, name="recipe")
 
 #: Exit code after an interrupt.
 STOPPED = 130

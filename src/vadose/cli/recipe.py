@@ -1,0 +1,101 @@
+"""``vadose recipe``: write a recipe to begin with, and say what one lacks on the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vadose.pipeline.recipes import RecipeCheck
+
+app = typer.Typer(
+    help="Write a recipe to begin with, and check one before it runs.", no_args_is_help=True
+)
+#: Exit code where something is missing, as for any bad input.
+MISSING = 2
+
+
+@app.command()
+def new(
+    region: Annotated[
+        tuple[float, float, float, float],
+        typer.Option(help="West, south, east, north in degrees."),
+    ],
+    period: Annotated[tuple[str, str], typer.Option(help="First and last day, YYYY-MM-DD.")],
+    out: Annotated[Path, typer.Option(help="The recipe to write.")],
+    product: Annotated[str, typer.Option(help="What is downscaled.")] = "SPL3SMP_E",
+    model: Annotated[str, typer.Option(help="What learns.")] = "random_forest",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+    ] = False,
+) -> None:
+    """Write a commented recipe for a region, period, product and model."""
+    from vadose.pipeline.recipes import new_recipe
+
+    path = new_recipe(region, period, product=product, model=model, out=out, overwrite=overwrite)
+    typer.echo(f"Wrote {path}. Next: vadose fetch {path} --plan")
+
+
+@app.command()
+def check(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of a study or a fusion (YAML).")],
+) -> None:
+    """Say what a recipe lacks on the disk, before anything runs; exit code 2 if anything."""
+    from vadose.pipeline.recipes import check_recipe
+
+    found = check_recipe(recipe)
+    show_check(found)
+    if not found.is_complete:
+        raise typer.Exit(MISSING)
+    typer.echo(f"All is there. Next: vadose run {recipe} --out RUN")
+
+
+def show_check(found: RecipeCheck) -> None:
+    """Show what is on the disk, and one list of what is not."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=found.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("source", no_wrap=True)
+    table.add_column("as", no_wrap=True)
+    for column in ("files", "size"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("days in their names", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    for row in found.sources:
+        days = "" if row.first is None else f"{row.first} to {row.last}"
+        table.add_row(
+            row.product,
+            row.use,
+            f"{row.count}",
+            size_of(row.size),
+            days or ("not told" if row.count else "-"),
+            "\n".join(os.path.relpath(path) for path in row.paths),
+            style="red" if row.missing else "",
+        )
+    Console().print(table)
+    for row in found.sources:
+        for note in row.notes:
+            typer.echo(f"Note: {note}")
+    if not found.is_complete:
+        typer.echo(f"Missing ({len(found.missing)}):")
+        for text in found.missing:
+            typer.echo(f"  - {text}")
+
+
+def size_of(size: float) -> str:
+    """Write bytes for people.
+
+    Examples
+    --------
+    >>> size_of(512), size_of(2_400_000), size_of(7.3e10)
+    ('512 B', '2.4 MB', '73.0 GB')
+    """
+    for unit, bytes_of in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:.1f} {unit}"
+    return f"{size:.0f} B"
