@@ -57,5 +57,5 @@ def test_settings_that_make_no_sense_are_refused(settings, error, words) -> None
 
 
 def test_a_fit_is_needed(small: World) -> None:
-    with pytest.raises(ModelProblem, match="Call fit first"):
+    with pytest.raises(ModelProblem, match="expected a fitted filler"):
         Adversarial().fill(small.coarse["soil_moisture"], small.land_model)

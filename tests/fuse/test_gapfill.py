@@ -8,6 +8,7 @@ import xarray as xr
 
 from vadose.errors import CubeProblem, ModelProblem, UnknownName, ValueProblem
 from vadose.fuse import CANDIDATES, FILLERS
+from vadose.fuse.adversarial import Adversarial
 from vadose.fuse.base import Filler
 from vadose.fuse.gapfill.lines import fit_lines
 from vadose.fuse.gapfill.matched import CDFMatched, MeanVarianceMatched
@@ -19,6 +20,9 @@ from vadose.fuse.gapfill.seasonal import AnomalyClimatology
 from vadose.fuse.gapfill.stacked import Stacked
 from vadose.samples.gaps import lay_gaps
 from vadose.synthetic import world
+
+#: Fillers that learn nothing.
+FREE = ("persistence", "linear_in_time")
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,9 @@ def quick(name: str, seed: int = 0) -> Filler:
         return optimal
     if name == "stacked":
         return Stacked(draws=4, members=2, trees=10, leaf=10, optimal=optimal, seed=seed)
+    if name == "drcgan":
+        settings = {"step": "supervised", "width": 4, "blocks": 1, "epochs": 1}
+        return Adversarial(draws=2, seed=seed, settings=settings)
     return FILLERS[name]()
 
 
@@ -90,14 +97,14 @@ def test_a_record_on_other_cells_is_refused(
         quick(name).fit(satellite, model.isel(x=slice(3)))
 
 
-@pytest.mark.parametrize("name", [name for name in FILLERS if name != "persistence"])
+@pytest.mark.parametrize("name", [name for name in FILLERS if name not in FREE])
 def test_what_was_not_fitted_says_so(name: str, record: tuple[xr.DataArray, xr.Dataset]) -> None:
     with pytest.raises(ModelProblem, match="found no fit, expected a fitted filler"):
         quick(name).fill(*record)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FILLERS if name not in ("persistence", "dct_pls")]
+    "name", [name for name in FILLERS if name not in (*FREE, "dct_pls", "drcgan")]
 )
 def test_another_grid_than_the_fitted_one_is_refused(
     name: str, record: tuple[xr.DataArray, xr.Dataset]

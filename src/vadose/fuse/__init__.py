@@ -3,11 +3,12 @@
 The table `FILLERS` is the only place that lists the ways to fill gaps.
 """
 
+from vadose.fuse.adversarial import Adversarial
 from vadose.fuse.base import Filler
 from vadose.fuse.gapfill.dct import DCTPLS
 from vadose.fuse.gapfill.matched import CDFMatched, MeanVarianceMatched
 from vadose.fuse.gapfill.optimal import OptimalInterpolation
-from vadose.fuse.gapfill.persistence import Persistence
+from vadose.fuse.gapfill.persistence import LinearInTime, Persistence
 from vadose.fuse.gapfill.residual import LinearResidual
 from vadose.fuse.gapfill.seasonal import AnomalyClimatology
 from vadose.fuse.gapfill.stacked import Stacked
@@ -17,6 +18,7 @@ FILLERS: dict[str, type[Filler]] = {
     filler.name: filler
     for filler in (
         Persistence,
+        LinearInTime,
         MeanVarianceMatched,
         CDFMatched,
         AnomalyClimatology,
@@ -24,9 +26,18 @@ FILLERS: dict[str, type[Filler]] = {
         DCTPLS,
         OptimalInterpolation,
         Stacked,
+        Adversarial,
     )
 }
 #: Fillers that are compared on hidden values before one is chosen, unless others are named.
-CANDIDATES = ("cdf_matched", "persistence", "linear_residual", "optimal_interpolation", "stacked")
+CANDIDATES = (
+    "cdf_matched",
+    "persistence",
+    "linear_in_time",
+    "dct_pls",
+    "linear_residual",
+    "optimal_interpolation",
+    "stacked",
+)
 
 __all__ = ["CANDIDATES", "FILLERS", "Filler"]

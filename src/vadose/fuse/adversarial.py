@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -39,8 +39,10 @@ class Adversarial:
     ----------
     guess
         Filler of the first guess, a name in `GUESSES`.
+    beside
+        Fillers whose fields the network sees beside it.
     draws
-        Draws of gaps to learn from; the last one judges and stops.
+        Draws of gaps to learn from; a quarter of them judges and stops.
     share
         Of the observed values that each of them hides.
     seed
@@ -75,22 +77,25 @@ class Adversarial:
     def __init__(
         self,
         *,
-        guess: str = "dct_pls",
-        draws: int = 6,
+        guess: str = "linear_residual",
+        beside: Sequence[str] = ("dct_pls",),
+        draws: int = 12,
         share: float = 0.15,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
         progress: Progress = quiet,
     ) -> None:
-        if guess not in GUESSES:
-            raise UnknownName("first guess", guess, GUESSES)
+        for name in (guess, *beside):
+            if name not in GUESSES:
+                raise UnknownName("first guess", name, GUESSES)
         if draws < 2 or not 0 < share < 1:
             raise ValueProblem(
                 "drcgan",
                 found=f"draws={draws}, share={share:g}",
                 expected="2 draws or more, one of them to judge, and a share between 0 and 1",
             )
-        self.guess, self.draws, self.share, self.seed = guess, draws, share, seed
+        self.guess, self.beside, self.draws = guess, tuple(beside), draws
+        self.share, self.seed = share, seed
         self.settings, self.progress = dict(settings or {}), progress
 
     def fit(self, satellite: xr.DataArray, model: xr.Dataset) -> Self:
@@ -106,20 +111,23 @@ class Adversarial:
         wraps = "spatial_ref" in satellite.coords and is_global(grid_of(satellite))
         network = DrcGAN(**{"wraps": wraps, "seed": self.seed, **self.settings})
         network.checkpoint = self.checkpoint
-        self.network_ = network.fit(scenes[:-1], scenes[-1:], progress=self.progress)
+        self.network_ = network.fit(scenes, progress=self.progress)
         return self
 
     def fill(self, satellite: xr.DataArray, model: xr.Dataset) -> xr.DataArray:
         """Estimate everywhere; where a value is observed, the guess and the network have seen it."""
         check_record(satellite, model)
         if not hasattr(self, "network_"):
-            raise ModelProblem(self.name, found="no fit", remedy="Call fit first.")
+            raise ModelProblem(self.name, found="no fit", expected="a fitted filler")
         return write_field(self.network_.predict(self._scene(satellite, model)), satellite)
 
     def _scene(
         self, satellite: xr.DataArray, model: xr.Dataset, truth: xr.DataArray | None = None
     ) -> Scene:
-        guess = GUESSES[self.guess]().fit(satellite, model).fill(satellite, model)
+        guess, *made = (
+            GUESSES[name]().fit(satellite, model).fill(satellite, model)
+            for name in (self.guess, *self.beside)
+        )
         others = [str(name) for name in model.data_vars if name != TARGET]
         moving = [name for name in others if "time" in model[name].dims]
         fixed = [name for name in others if "time" not in model[name].dims]
@@ -128,18 +136,18 @@ class Adversarial:
             truth=None if truth is None else truth.values.astype("f4"),
             model=model[TARGET].transpose(*satellite.dims).values.astype("f4"),
             guess=guess.values.astype("f4"),
-            context=_stacked(model, moving, ("time", "y", "x")),
-            static=_stacked(model, fixed, ("y", "x")),
+            context=_stacked([model[name] for name in moving] + made, ("time", "y", "x")),
+            static=_stacked([model[name] for name in fixed], ("y", "x")),
             day_of_year=satellite["time"].dt.dayofyear.values,
         )
 
 
 def _stacked(
-    model: xr.Dataset, names: list[str], dims: tuple[str, ...]
+    arrays: Sequence[xr.DataArray], dims: tuple[str, ...]
 ) -> npt.NDArray[np.float32] | None:
     """Stack features along a last dimension, with their means in what gaps they have."""
-    if not names:
+    if not arrays:
         return None
-    layers = [model[name].transpose(*dims).values.astype("f4") for name in names]
+    layers = [array.transpose(*dims).values.astype("f4") for array in arrays]
     filled = [np.where(np.isfinite(one), one, np.nanmean(one)) for one in layers]
     return np.stack(filled, axis=-1).astype("f4")

@@ -57,6 +57,42 @@ class Persistence:
         return write_field(np.where(np.isfinite(record.modelled), values, np.nan), satellite)
 
 
+class LinearInTime:
+    """Go straight from the value before a gap to the one after it; at either end the nearest holds.
+
+    Examples
+    --------
+    >>> days = np.arange("2019-07-01", "2019-07-05", dtype="M8[D]").astype("M8[ns]")
+    >>> seen = xr.DataArray(
+    ...     np.array([np.nan, 0.2, np.nan, 0.5]).reshape(4, 1, 1),
+    ...     dims=("time", "y", "x"),
+    ...     coords={"time": days, "y": [0.0], "x": [0.0]},
+    ... )
+    >>> model = xr.Dataset({"soil_moisture": xr.full_like(seen, 0.3)})
+    >>> LinearInTime().fit(seen, model).fill(seen, model).values.ravel().round(2)
+    array([0.2 , 0.2 , 0.35, 0.5 ], dtype=float32)
+    """
+
+    name: ClassVar[str] = "linear_in_time"
+
+    def fit(self, satellite: xr.DataArray, model: xr.Dataset) -> Self:
+        """Check the record; there is nothing to learn."""
+        read_record(satellite, model)
+        return self
+
+    def fill(self, satellite: xr.DataArray, model: xr.Dataset) -> xr.DataArray:
+        """Give the line's value; NaN where nothing is observed, or the model has no value."""
+        record = read_record(satellite, model)
+        before, after = neighbours_in_time(record.observed, record.days)
+        with np.errstate(invalid="ignore"):
+            share = before.apart / (before.apart + after.apart)
+            values = before.value + share * (after.value - before.value)
+        for end, other in ((before, after), (after, before)):
+            values = np.where(np.isfinite(other.apart), values, end.value)
+        values = np.where(np.isfinite(record.observed), record.observed, values)
+        return write_field(np.where(np.isfinite(record.modelled), values, np.nan), satellite)
+
+
 class Beside:
     """Hold, of every place, the observation before it or after it, itself excluded.
 
