@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from vadose.fuse.gapfill.dct import solve_penalised, square_roughness
+from vadose.fuse.gapfill.dct import PRECISION, solve_penalised, square_roughness
 from vadose.fuse.gapfill.lines import Lines
 from vadose.fuse.gapfill.optimal import MARGIN as OPTIMAL_MARGIN
 from vadose.fuse.gapfill.optimal import OptimalInterpolation
@@ -33,7 +33,7 @@ def smooth_fields(record: Record, lines: Lines) -> dict[str, npt.NDArray[np.floa
 
     Their penalty is fixed: how far to follow them is left to what learns from them.
     """
-    roughness = PENALTY * square_roughness(record.observed.shape, ASPECT)
+    roughness = (PENALTY * square_roughness(record.observed.shape, ASPECT)).astype(PRECISION)
     found = {}
     line = lines.apply(record.modelled)
     for name, field in (
@@ -42,12 +42,12 @@ def smooth_fields(record: Record, lines: Lines) -> dict[str, npt.NDArray[np.floa
     ):
         is_there = np.isfinite(field)
         found[name] = solve_penalised(
-            np.where(is_there, field, 0.0),
-            is_there.astype("f8"),
+            np.where(is_there, field, 0.0).astype(PRECISION),
+            is_there.astype(PRECISION),
             roughness,
             tolerance=1e-3,
             iterations=60,
-        ).astype("f4")
+        )
     return found
 
 
