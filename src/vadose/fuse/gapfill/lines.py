@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
+from scipy import ndimage
 
 from vadose.errors import ValueProblem
 from vadose.fuse.gapfill.records import Floats, Record, smooth
@@ -14,6 +15,8 @@ from vadose.fuse.gapfill.records import Floats, Record, smooth
 NEIGHBOURS = 6.0
 #: Weight of the whole record where no neighbour knows anything, in pairs.
 FAR = 0.01
+#: Share of the range observed around a cell by which its line may go beyond it.
+BEYOND = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +29,29 @@ class Lines:
         Dims ``y, x``; NaN where the model has no value on any day.
     spread
         Standard deviation of what the line leaves, drawn to the neighbours' likewise, m³ m⁻³.
+    lowest, highest
+        Between which the line gives values: what was observed around, and `BEYOND` of its range.
     """
 
     level: Floats
     middle: Floats
     slope: Floats
     spread: Floats
+    lowest: Floats
+    highest: Floats
 
     def apply(self, modelled: Floats) -> Floats:
-        """Turn the model's values into the satellite's."""
-        return self.level + self.slope * (modelled - self.middle)
+        """Turn the model's values into the satellite's.
+
+        A cell that was observed on wet days alone has a line that nothing holds on dry ones.
+        """
+        line = self.level + self.slope * (modelled - self.middle)
+        return np.clip(line, self.lowest, self.highest)
 
     def part(self, rows: slice) -> Self:
         """Take some rows of the grid."""
-        return type(self)(self.level[rows], self.middle[rows], self.slope[rows], self.spread[rows])
+        layers = (getattr(self, one.name)[rows] for one in fields(self))
+        return type(self)(*layers)
 
 
 def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
@@ -118,9 +130,19 @@ def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
     )
     spread = np.sqrt((squares + 5 * near_squares) / (count + 5))
     is_land = has_model.any(axis=0)
-    return Lines(
-        *(
-            np.where(is_land, one, np.nan)
-            for one in (level, middle, slope, np.maximum(spread, 1e-4))
-        )
-    )
+    layers = (level, middle, slope, np.maximum(spread, 1e-4), *_range_around(record.observed))
+    return Lines(*(np.where(is_land, one, np.nan) for one in layers))
+
+
+def _range_around(observed: Floats) -> tuple[Floats, Floats]:
+    """Give the range of what was observed in and around each cell, wider by `BEYOND` of it."""
+    is_seen = np.isfinite(observed)
+    across = 2 * int(NEIGHBOURS) + 1
+    low = np.where(is_seen, observed, np.inf).min(axis=0)
+    high = np.where(is_seen, observed, -np.inf).max(axis=0)
+    low, high = ndimage.minimum_filter(low, across), ndimage.maximum_filter(high, across)
+    # nothing seen anywhere near: the range of the whole record
+    low = np.where(np.isfinite(low), low, low[np.isfinite(low)].min())
+    high = np.where(np.isfinite(high), high, high[np.isfinite(high)].max())
+    margin = BEYOND * (high - low)
+    return low - margin, high + margin
