@@ -345,15 +345,16 @@ def show_fusion(folder: Path) -> None:
         title=f"On {hidden['values']:,} hidden values ({hidden['share']:.0%})",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption="m3 m-3, with 95 % intervals; hidden under gaps of other days",
+        caption="m3 m-3; hidden under gaps of other days; own gaps: as old as those of the record",
     )
     table.add_column("filled by", no_wrap=True)
-    for column in ("RMSE", "", "ubRMSE", "R", "s"):
+    for column in ("own gaps", "RMSE", "95 %", "ubRMSE", "R", "s"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in told["scores"]:
         is_taken = row["filler"] == told["method"]
         table.add_row(
             row["filler"] + (" *" if is_taken else ""),
+            f"{row['expected_rmse']:.4f}",
             f"{row['rmse']:.4f}",
             f"{row['rmse_lower']:.4f}-{row['rmse_upper']:.4f}",
             f"{row['ubrmse']:.4f}",

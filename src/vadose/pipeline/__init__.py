@@ -106,6 +106,16 @@ def run(
     """
     from vadose.pipeline.building import build_cubes
 
+    asked = read_recipe(recipe)
+    if asked.stations is None and not asked.build.withhold:
+        raise RecipeProblem(
+            str(recipe),
+            found="neither a withheld truth nor stations",
+            expected="something to judge by",
+            remedy="Add stations (or withhold: true); or make the product without scores: vadose build, "
+            + ("fuse, " if asked.fuse is not None else "")
+            + "fit and downscale.",
+        )
     folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
     stages: dict[str, Callable[..., Path]] = {}
     if folder.recipe.fuse is not None:
