@@ -31,6 +31,7 @@ from vadose.config.learning import (
 from vadose.config.reading import checked, read_text
 from vadose.errors import UnknownName, VadoseError
 from vadose.models import MODELS
+from vadose.notebook import as_table, listed
 from vadose.schema import VARIABLES, variable
 
 #: The recipe of the demo; it travels with the package.
@@ -291,6 +292,19 @@ class Recipe(Part):
         if self.publish not in self.methods:
             raise ValueError(str(UnknownName("method (in publish)", self.publish, self.methods)))
         return self
+
+    def _repr_html_(self) -> str:
+        build = self.build
+        rows = {
+            "target": self.target,
+            "predictors": listed(self.predictors),
+            "from": listed([source.product for source in build.sources]),
+            "where, when": f"{build.region or 'everywhere'}, {' to '.join(build.period or ['always'])}",
+            "factor": build.factor,
+            "methods": listed(list(self.methods)),
+            "published": self.publish,
+        }
+        return as_table(self.title, rows, kind="recipe")
 
     def _check_conditions(self, name: str, method: Method) -> None:
         if method.conditions is None:

@@ -26,6 +26,7 @@ from vadose.models.base import (
 )
 from vadose.models.crossvalidation import best_weights, out_of_fold, parameters_of
 from vadose.models.ranges import COUNT_OR_NONE, Range, check_ranges
+from vadose.models.showing import Shown
 
 #: Fewest places to learn from, so that every fold leaves enough for a member.
 LEAST = 20
@@ -88,7 +89,7 @@ class EachStep:
         return cls(model=load_model(folder))
 
 
-class Ensemble:
+class Ensemble(Shown):
     """Average models with weights that are 0 or more and add up to one, for each output.
 
     The weights are those with the least square error out of fold: each member predicts every group of

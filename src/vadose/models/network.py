@@ -30,6 +30,7 @@ from vadose.models.base import (
 )
 from vadose.models.crossvalidation import parameters_of
 from vadose.models.ranges import COUNT, COUNT_OR_NONE, Range, check_ranges
+from vadose.models.showing import Shown
 from vadose.samples.scaling import Rule, Scaling
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ HELD_BACK = 0.15
 LEAST = 10
 
 
-class Network(ABC):
+class Network(Shown, ABC):
     """Train one or more networks that differ in their seed only, and average what they say.
 
     Parameters

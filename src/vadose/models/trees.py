@@ -30,6 +30,7 @@ from vadose.models.base import (
     write_description,
 )
 from vadose.models.ranges import Range, check_ranges
+from vadose.models.showing import Shown
 
 #: Rows that one task carries through all trees: small enough to stay in the processor's cache.
 ROWS_PER_TASK = 8192
@@ -311,7 +312,7 @@ def _assemble(
     )
 
 
-class TreeModel(ABC):
+class TreeModel(Shown, ABC):
     """Share what every model made of trees does alike: one set of trees per output, and files for them."""
 
     name: ClassVar[str]

@@ -23,9 +23,10 @@ from typing import Any
 
 import vadose
 from vadose.config import Recipe, parse_recipe
-from vadose.errors import FileProblem, RunProblem
+from vadose.errors import FileProblem, RunProblem, VadoseError
 from vadose.models import MODELS
 from vadose.models.trees import TreeModel
+from vadose.notebook import as_table
 from vadose.store import owned, replaced
 
 #: In their order; a recipe need not ask for the optional ones.
@@ -103,6 +104,22 @@ class RunFolder:
                 remedy="Start one with: vadose build RECIPE --out FOLDER",
             ) from error
         return dict(state)
+
+    def _repr_html_(self) -> str:
+        try:
+            state, recipe = self.state, self.recipe
+        except VadoseError as error:
+            return as_table(str(self.path), {"state": error}, kind="no run")
+        left = [one for one in STAGES if one not in state["stages"] and one not in OPTIONAL]
+        rows = {
+            "target": recipe.target,
+            "published": recipe.methods[recipe.publish].title,
+            "done": ", ".join(f"{one} ({took:.1f} s)" for one, took in state["stages"].items()),
+            "next": f"vadose {left[0]} {self.path}" if left else "",
+            "command": state["command"],
+            "started": f"{state['started']}, vadose {state['vadose']}",
+        }
+        return as_table(recipe.title, rows, kind=f"run in {self.path}")
 
     def is_done(self, stage: str) -> bool:
         """Tell whether a stage is finished."""

@@ -20,6 +20,7 @@ from odc.geo.geobox import GeoBox
 
 from vadose.errors import FileProblem, GridProblem, NoOverlap, RecipeProblem, VadoseError
 from vadose.grids import Region, crop, grid_of
+from vadose.notebook import as_table, listed
 from vadose.products.integrity import check_file, check_size
 from vadose.schema import check_cube
 
@@ -133,6 +134,17 @@ class Product:
             number_of_files=len(files),
         )
         return check_cube(cube, source=self.name)
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "variables": listed(list(self.variables)),
+            "grid": self.grid,
+            "time": self.time_meaning,
+            "files": self.pattern,
+            "licence": self.licence,
+            "cite": self.citation,
+        }
+        return as_table(self.title, rows, kind=f"product {self.name!r}")
 
     def _files_within(self, files: list[Path], period: Period) -> list[Path]:
         first, last = parse_period(period)

@@ -18,6 +18,7 @@ from vadose.models.drcgan.channels import Encoding
 from vadose.models.drcgan.scenes import Scene, split_scenes
 from vadose.models.network import need_torch
 from vadose.models.ranges import COUNT, COUNT_OR_NONE, SHARE, Range, check_ranges
+from vadose.models.showing import Shown
 
 if TYPE_CHECKING:
     from vadose.models.drcgan.networks import Cycle, DeepResidual
@@ -51,7 +52,7 @@ class Kept:
     adversarial: float | None = None
 
 
-class DrcGAN:
+class DrcGAN(Shown):
     """Add to a first guess of a satellite's field what a deep residual network has learned that it lacks.
 
     Two generators learn together: from the land model's field of a day, and what the satellite saw on that day

@@ -1,0 +1,51 @@
+"""How a model shows itself: the call that makes it again, and a table in notebooks."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from vadose.models.crossvalidation import parameters_of
+from vadose.notebook import as_table
+
+if TYPE_CHECKING:
+    from vadose.models.base import Model
+
+
+class Shown:
+    """Give a model, whose ``__init__`` only stores, its words.
+
+    Examples
+    --------
+    >>> from vadose.models import RandomForest
+    >>> RandomForest(trees=20)
+    RandomForest(trees=20)
+    """
+
+    name: ClassVar[str]
+
+    def __repr__(self) -> str:
+        """Give the call with the parameters that are not as by default."""
+        defaults = inspect.signature(type(self)).parameters
+        told = {
+            name: value
+            for name, value in parameters_of(cast("Model", self)).items()
+            if not _is_same(value, defaults[name].default)
+        }
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
+    def _repr_html_(self) -> str:
+        is_fitted = any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+        rows: dict[str, object] = {
+            "learns from": getattr(self, "kind", "scenes"),
+            "state": "fitted" if is_fitted else "not fitted yet",
+            **parameters_of(cast("Model", self)),
+        }
+        return as_table(type(self).__name__, rows, kind=f"model {self.name!r}")
+
+
+def _is_same(value: object, default: object) -> bool:
+    try:
+        return bool(value is default or value == default)
+    except ValueError:  # arrays say no single word
+        return False
