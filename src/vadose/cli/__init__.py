@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from vadose import __version__
+from vadose.cli.fetch import fetch
 from vadose.cli.recipe import app as recipe_app
 from vadose.cli.show import (
     bar,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.add_typer(recipe_app, name="recipe")
+app.command()(fetch)
 
 #: Exit code after an interrupt.
 STOPPED = 130
@@ -301,6 +303,23 @@ def explain(
     page = pipeline.explain(run, method=method, samples=samples, seed=seed, progress=bar)
     show_explanation(run)
     typer.echo(f"Explanation: {page}")
+
+
+@app.command()
+def serve(
+    run: Run,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 for any free one.")
+    ] = 8321,
+) -> None:
+    """Show a run on a map in the browser, on this machine only; Ctrl-C ends it."""
+    from vadose import pipeline
+
+    pipeline.serve(
+        run,
+        port=port,
+        tell=lambda address: typer.echo(f"Map of {run}: {address}  (Ctrl-C ends it)"),
+    )
 
 
 def _say_what_is_there(out: Path) -> None:

@@ -527,3 +527,25 @@ def explain(
     explain_method(folder, method=method, samples=samples, seed=seed, progress=progress)
     with progress("Drawing the explanation"):
         return write_explanation(folder.path)
+
+
+def serve(path: str | Path, *, port: int = 8321, tell: Callable[[str], None] = print) -> None:
+    """Show a run, or a folder of `fuse`, on a map in the browser; on this machine only, until interrupted.
+
+    Parameters
+    ----------
+    path
+        The folder; where there is no run yet, or half of one, the page says so.
+    port
+        Port to listen on; 0 for any free one.
+    tell
+        Called with the address when it answers.
+
+    Raises
+    ------
+    MissingExtra, ValueProblem
+        When the libraries of the extra ``serve`` are not there, or the port is taken.
+    """
+    from vadose.pipeline.serving import serve_map
+
+    serve_map(Path(path), port, tell)

@@ -1,0 +1,78 @@
+// Legends: sixteen shades with numbers, or classes with words.
+
+const known = new Map();
+
+export async function draw(place, names, version) {
+  const legends = await Promise.all(names.map((name) => fetched(name, version)));
+  const keys = [];
+  for (const legend of legends) {
+    const same = keys.find((one) => one.legend.unit === legend.unit && signature(one.legend) === signature(legend));
+    if (same) same.titles.push(legend.title);
+    else keys.push({ legend, titles: [legend.title] });
+  }
+  place.replaceChildren(...keys.map(({ legend, titles }) => key(legend, titles)));
+}
+
+async function fetched(name, version) {
+  const address = `/api/layers/${name}/legend?v=${version}`;
+  if (!known.has(address)) {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error((await answer.json()).detail);
+    known.set(address, await answer.json());
+  }
+  return known.get(address);
+}
+
+function signature(legend) {
+  return JSON.stringify(legend.shades);
+}
+
+function key(legend, titles) {
+  const box = document.createElement("div");
+  box.className = "key";
+  const head = document.createElement("h2");
+  const unit = legend.unit ? `, ${legend.unit.replaceAll(" ", "\u00a0")}` : "";
+  head.textContent = `${titles.join(" | ")}${unit}`;
+  box.append(head, legend.low === null ? classes(legend) : bar(legend));
+  if (legend.low !== null) box.append(ticks(legend));
+  return box;
+}
+
+function bar(legend) {
+  const strip = document.createElement("div");
+  strip.className = "bar";
+  strip.setAttribute("role", "img");
+  strip.setAttribute("aria-label", `Colours from ${legend.low} to ${legend.high} ${legend.unit}`);
+  for (const shade of legend.shades) {
+    const part = document.createElement("span");
+    part.style.background = shade.colour;
+    part.title = `${shade.low} – ${shade.high}`;
+    strip.append(part);
+  }
+  return strip;
+}
+
+function ticks(legend) {
+  const row = document.createElement("div");
+  row.className = "ticks";
+  for (const share of [0, 0.5, 1]) {
+    const tick = document.createElement("span");
+    const value = legend.low + share * (legend.high - legend.low);
+    tick.textContent = String(Number(value.toPrecision(3))).replace("-", "−");
+    row.append(tick);
+  }
+  return row;
+}
+
+function classes(legend) {
+  const list = document.createElement("ul");
+  list.className = "classes";
+  for (const shade of legend.shades) {
+    const item = document.createElement("li");
+    const chip = document.createElement("i");
+    chip.style.background = shade.colour;
+    item.append(chip, shade.meaning);
+    list.append(item);
+  }
+  return list;
+}

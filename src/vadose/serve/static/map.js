@@ -1,0 +1,306 @@
+// The page: joins controls, map, time and series. Needs L (Leaflet) and uPlot, which are loaded before it.
+
+import * as address from "./address.js";
+import { Frames } from "./frames.js";
+import { draw as drawLegend } from "./legend.js";
+import { Outlines } from "./outlines.js";
+import { Series, place } from "./series.js";
+import { Swipe } from "./swipe.js";
+
+const PACE = 650, AGAIN = 5000, THROTTLE = 90;
+const get = (name) => document.getElementById(name);
+const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const view = { layer: "", with: "", time: 0, opacity: 100, point: null };
+let info = null, map = null, left = null, right = null, swipe = null, series = null, marker = null, player = null;
+
+async function start() {
+  const answer = await fetch("/api/map").catch(() => null);
+  const found = answer ? await answer.json() : { detail: "The server does not answer." };
+  if (!answer?.ok) {
+    get("message-text").textContent = found.detail;
+    get("message").hidden = false;
+    document.body.dataset.state = "nothing";
+    setTimeout(start, AGAIN);
+    return;
+  }
+  get("message").hidden = true;
+  info = found;
+  build();
+  await Promise.all([show(), loadStations()]);
+  document.body.dataset.state = "ready";
+}
+
+function build() {
+  document.title = `${info.title} · vadose map`;
+  get("title").textContent = info.title;
+  get("method").textContent = info.method;
+  get("notice").textContent = info.notice;
+  get("notice").hidden = !info.notice;
+  document.body.classList.toggle("still", info.times.length < 2);
+  const given = address.read();
+  const names = info.layers.map((layer) => layer.name);
+  view.layer = names.includes(given.layer) ? given.layer : names[0];
+  view.with = names.includes(given.with) ? given.with : "";
+  view.time = Math.max(0, info.times.indexOf(given.time));
+  view.opacity = Math.min(100, Math.max(0, given.opacity ?? 100));
+  view.point = given.point ?? null;
+  fillLayers();
+  buildMap(given);
+  listen();
+  if (view.point) openSeries(...view.point);
+}
+
+function fillLayers() {
+  const groups = new Map();
+  for (const layer of info.layers) {
+    if (!groups.has(layer.group)) groups.set(layer.group, []);
+    groups.get(layer.group).push(layer);
+  }
+  for (const name of ["layer", "with"]) {
+    const parts = [...groups].map(([title, layers]) => {
+      const part = document.createElement("optgroup");
+      part.label = title;
+      part.append(...layers.map((layer) => new Option(layer.title, layer.name)));
+      return part;
+    });
+    get(name).replaceChildren(...(name === "with" ? [new Option("nothing", "")] : []), ...parts);
+  }
+  get("layer").value = view.layer;
+  get("with").value = view.with;
+  get("opacity").value = view.opacity;
+  get("time").max = info.times.length - 1;
+}
+
+function buildMap(given) {
+  const [west, south, east, north] = info.bounds;
+  map = L.map("map", {
+    zoomControl: false, fadeAnimation: false, zoomAnimation: !isStill, inertia: !isStill, markerZoomAnimation: !isStill,
+    minZoom: 1, maxZoom: Math.max(info.deepest, 3), maxBounds: [[-88, -230], [88, 230]], worldCopyJump: false,
+  });
+  L.control.zoom({ position: "topright" }).addTo(map);
+  L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
+  map.attributionControl.setPrefix("").addAttribution("Outlines: Natural Earth");
+  const isPhone = innerWidth <= 760;
+  const padding = isPhone ? { paddingTopLeft: [10, 130], paddingBottomRight: [10, 100] } : { paddingTopLeft: [326, 24], paddingBottomRight: [24, 100] };
+  map.fitBounds([[south, west], [north, east]], { ...padding, animate: false });
+  if (given.lat !== undefined && given.lon !== undefined && given.zoom !== undefined) map.setView([given.lat, given.lon], given.zoom, { animate: false });
+  left = new Frames(map, "left");
+  right = new Frames(map, "right");
+  left.element().style.zIndex = 250;
+  right.element().style.zIndex = 260;
+  new Outlines(map).draw();
+  series = new Series(choose);
+  swipe = new Swipe(map, left, right, remember);
+  if (given.split !== undefined) swipe.set(given.split);
+}
+
+function listen() {
+  get("layer").addEventListener("change", (event) => { view.layer = event.target.value; show(); });
+  get("with").addEventListener("change", (event) => { view.with = event.target.value; show(); });
+  get("opacity").addEventListener("input", (event) => { view.opacity = Number(event.target.value); dim(); remember(); });
+  get("time").addEventListener("input", (event) => { pause(); view.time = Number(event.target.value); show(); });
+  get("back").addEventListener("click", () => step(-1));
+  get("on").addEventListener("click", () => step(1));
+  get("play").addEventListener("click", () => (player ? pause() : play()));
+  get("keys").addEventListener("click", () => unfold(get("keys"), get("help")));
+  get("more").addEventListener("click", () => {
+    const isOpen = get("settings").classList.toggle("open");
+    get("more").setAttribute("aria-expanded", isOpen);
+    get("more").textContent = isOpen ? "Less" : "More";
+  });
+  get("link").addEventListener("click", copyLink);
+  get("series").addEventListener("closed", () => { view.point = null; marker?.remove(); remember(); map.getContainer().focus({ preventScroll: true }); });
+  map.on("moveend", remember);
+  map.on("click", (event) => openSeries(event.latlng.lat, event.latlng.lng));
+  map.on("mousemove", (event) => point(event.latlng));
+  map.on("mouseout", () => { get("readout").hidden = true; });
+  map.on("moveend", () => { if (!get("cross").hidden) point(map.getCenter(), true); });
+  const box = map.getContainer();
+  box.addEventListener("focus", () => { get("cross").hidden = !box.matches(":focus-visible"); });
+  box.addEventListener("blur", () => { get("cross").hidden = true; });
+  document.addEventListener("keydown", keys);
+  addEventListener("hashchange", () => location.reload());
+}
+
+async function show() {
+  const time = info.times[view.time];
+  const other = view.with && view.with !== view.layer ? view.with : "";
+  get("time").value = view.time;
+  get("time").setAttribute("aria-valuetext", time);
+  get("when").textContent = time === "static" ? "No time" : time.replace("T", " ");
+  dim();
+  swipe.turn(Boolean(other), [titleOf(view.layer), titleOf(other)]);
+  series.at(time);
+  remember();
+  if (!other) right.clear();
+  const legend = drawLegend(get("legend"), other ? [view.layer, other] : [view.layer], info.version);
+  await Promise.all([left.show(info, view.layer, time), other ? right.show(info, other, time) : null, legend]);
+  document.body.dataset.shown = `${view.layer} ${time}${other ? ` ${other}` : ""}`;
+  if (hovered) point(hovered);
+}
+
+function titleOf(name) {
+  return info.layers.find((layer) => layer.name === name)?.title ?? "";
+}
+
+function dim() {
+  for (const frames of [left, right]) frames.element().style.opacity = view.opacity / 100;
+  get("opacity-value").textContent = `${view.opacity} %`;
+}
+
+function remember() {
+  if (!info || !map || !swipe) return;
+  const centre = map.getCenter();
+  address.write({
+    layer: view.layer, time: info.times[view.time], lat: centre.lat.toFixed(4), lon: centre.lng.toFixed(4), zoom: map.getZoom(),
+    with: view.with, split: view.with ? swipe.share : "", opacity: view.opacity === 100 ? "" : view.opacity, point: view.point,
+  });
+}
+
+async function copyLink() {
+  const said = await navigator.clipboard.writeText(location.href).then(() => "Copied", () => "Copy the address above");
+  get("link").textContent = said;
+  setTimeout(() => { get("link").textContent = "Copy link to this view"; }, 2000);
+}
+
+function unfold(button, part) {
+  part.hidden = !part.hidden;
+  button.setAttribute("aria-expanded", !part.hidden);
+}
+
+function step(by) {
+  pause();
+  view.time = (view.time + by + info.times.length) % info.times.length;
+  get("said").textContent = info.times[view.time];
+  return show();
+}
+
+function choose(label) {
+  const found = info.times.indexOf(label);
+  if (found < 0) return;
+  pause();
+  view.time = found;
+  show();
+}
+
+async function play() {
+  if (info.times.length < 2) return;
+  const turn = {};
+  player = turn;
+  get("play").setAttribute("aria-pressed", "true");
+  get("play").setAttribute("aria-label", "Pause");
+  if (view.time === info.times.length - 1) view.time = -1;
+  while (player === turn && view.time < info.times.length - 1) {
+    view.time += 1;
+    await Promise.all([show(), new Promise((done) => { setTimeout(done, isStill ? 2 * PACE : PACE); })]);
+  }
+  if (player === turn) pause();
+}
+
+function pause() {
+  player = null;
+  get("play").setAttribute("aria-pressed", "false");
+  get("play").setAttribute("aria-label", "Play");
+}
+
+let hovered = null, asked = null, isWaiting = false;
+
+function point(place, isSpoken = false) {
+  hovered = place;
+  if (isWaiting) return;
+  isWaiting = true;
+  setTimeout(() => { isWaiting = false; readValue(hovered, isSpoken); }, THROTTLE);
+}
+
+async function readValue({ lat, lng }, isSpoken) {
+  asked?.abort();
+  asked = new AbortController();
+  const layer = swipe.isOn && map.latLngToContainerPoint([lat, lng]).x > (map.getSize().x * swipe.share) / 100 ? view.with : view.layer;
+  const words = new URLSearchParams({ lat: lat.toFixed(5), lon: lng.toFixed(5), layer, time: info.times[view.time] });
+  if (Math.abs(lat) > 90 || Math.abs(lng) > 540) return;
+  const answer = await fetch(`/api/value?${words}`, { signal: asked.signal }).catch(() => null);
+  if (!answer?.ok) return;
+  const found = await answer.json();
+  const { unit } = info.layers.find((one) => one.name === layer);
+  const number = found.value === null ? "no value" : found.meaning || `${Number(found.value.toPrecision(3))} ${unit}`.replace("-", "−");
+  const strong = document.createElement("b");
+  strong.textContent = number;
+  const rest = document.createElement("span");
+  rest.textContent = [found.origin, place(lat, lng)].filter(Boolean).join(" · ");
+  get("readout").replaceChildren(strong, rest);
+  get("readout").hidden = false;
+  if (isSpoken) get("said").textContent = `${number}, ${place(lat, lng)}`;
+}
+
+function openSeries(lat, lon) {
+  view.point = [lat, lon];
+  marker?.remove();
+  marker = L.circleMarker([lat, lon], { radius: 6, color: "#22303a", weight: 2, fillColor: "#fff", fillOpacity: 0.9, interactive: false }).addTo(map);
+  remember();
+  uncover(lat, lon);
+  return series.open(lat, lon, view.layer, info.times[Math.max(0, view.time)]);
+}
+
+// Move the map so that the place does not lie under a panel.
+function uncover(lat, lon) {
+  const { x, y } = map.getSize();
+  const isPhone = x <= 760;
+  const room = isPhone ? { paddingTopLeft: [30, 140], paddingBottomRight: [30, y * 0.5 + 100] } : { paddingTopLeft: [340, 40], paddingBottomRight: [520, 130] };
+  map.panInside([lat, lon], { ...room, animate: !isStill });
+}
+
+async function loadStations() {
+  const answer = await fetch("/api/stations");
+  const found = answer.ok ? (await answer.json()).features : [];
+  series.hasStations = found.length > 0;
+  get("station-field").hidden = found.length === 0;
+  get("station").replaceChildren(new Option(`one of ${found.length}`, ""));
+  found.forEach((one, index) => {
+    const [lon, lat] = one.geometry.coordinates;
+    const name = [one.properties.network, one.properties.name].filter(Boolean).join(" ");
+    const dot = L.circleMarker([lat, lon], { radius: 4.5, color: "#22303a", weight: 1.2, fillColor: "#f0e442", fillOpacity: 1, bubblingMouseEvents: false });
+    dot.bindTooltip(`${name}${one.properties.depth ? `, ${one.properties.depth}` : ""}`, { direction: "top", offset: [0, -4] });
+    dot.on("click", () => openSeries(lat, lon));
+    dot.addTo(map);
+    get("station").append(new Option(name, index));
+  });
+  get("station").addEventListener("change", (event) => {
+    if (event.target.value === "") return;
+    const [lon, lat] = found[Number(event.target.value)].geometry.coordinates;
+    map.setView([lat, lon], map.getZoom(), { animate: !isStill });
+    openSeries(lat, lon);
+  });
+}
+
+function turnLayer(by) {
+  const names = info.layers.map((layer) => layer.name);
+  view.layer = names[(names.indexOf(view.layer) + by + names.length) % names.length];
+  get("layer").value = view.layer;
+  get("said").textContent = titleOf(view.layer);
+  show();
+}
+
+function turnSwipe() {
+  const other = info.layers.find((layer) => layer.name === "coarse" && view.layer !== "coarse") ?? info.layers.find((layer) => layer.name !== view.layer);
+  view.with = view.with ? "" : (other?.name ?? "");
+  get("with").value = view.with;
+  show();
+}
+
+function keys(event) {
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  const at = event.target;
+  if (event.key === "Escape" && !get("series").hidden) return series.close();
+  if (at.matches?.("select, input, textarea")) return undefined;
+  const isButton = at.matches?.("button, a");
+  const acts = { ",": () => step(-1), ".": () => step(1), "[": () => turnLayer(-1), "]": () => turnLayer(1), s: turnSwipe };
+  if (event.key in acts) acts[event.key]();
+  else if (event.key === " " && !isButton) player ? pause() : play();
+  else if (event.key === "Enter" && at === map.getContainer()) openSeries(map.getCenter().lat, map.getCenter().lng);
+  else return undefined;
+  event.preventDefault();
+  return undefined;
+}
+
+start();

@@ -1,0 +1,149 @@
+// The panel of series at a place: what the product, the input, the sky and the nearest station say.
+
+const COLOURS = { fine: "#1b6ca8", corrected: "#a05195", coarse: "#7b868e", observed: "#b98a2f", truth: "#00805c", precipitation: "#9cc4e4", station: "#b3541e" };
+const OTHER = "#6f4fa0";
+
+export class Series {
+  constructor(choose) {
+    this.box = document.getElementById("series");
+    this.chart = null;
+    this.choose = choose;
+    this.time = "";
+    this.hasStations = false;
+    document.getElementById("series-close").addEventListener("click", () => this.close());
+    new ResizeObserver(() => this.fit()).observe(document.getElementById("chart"));
+  }
+
+  async open(lat, lon, layer, time) {
+    this.time = time;
+    this.asked = `${lat},${lon},${layer}`;
+    const asked = this.asked;
+    const answer = await fetch(`/api/series?lat=${lat.toFixed(5)}&lon=${lon.toFixed(5)}&layer=${layer}`);
+    const found = await answer.json();
+    if (asked !== this.asked) return;
+    this.box.hidden = false;
+    document.getElementById("series-title").textContent = place(lat, lon);
+    const note = document.getElementById("series-note");
+    if (!answer.ok) {
+      note.textContent = typeof found.detail === "string" ? found.detail : "This place cannot be read.";
+      this.lines = [];
+    } else {
+      this.lines = found.lines;
+      const near = found.station;
+      const depth = near?.depth ? `, ${near.depth}` : "";
+      note.textContent = near ? `Station ${[near.network, near.name].filter(Boolean).join(" ")}, ${near.distance_km} km away${depth}` : this.hasStations ? "No station within 25 km." : "";
+      if (!found.lines.some((line) => line.value.some((value) => value !== null))) note.textContent = "There is no value here at any time.";
+    }
+    this.draw();
+    this.list();
+    this.box.dataset.place = `${lat.toFixed(4)},${lon.toFixed(4)}`;
+  }
+
+  close() {
+    this.asked = "";
+    this.box.hidden = true;
+    delete this.box.dataset.place;
+    this.box.dispatchEvent(new CustomEvent("closed"));
+  }
+
+  at(time) {
+    this.time = time;
+    if (this.box.hidden) return;
+    this.list();
+    this.chart?.redraw(false);
+  }
+
+  draw() {
+    this.chart?.destroy();
+    this.chart = null;
+    const frame = document.getElementById("chart");
+    frame.replaceChildren();
+    const lines = this.lines.filter((line) => line.time.length > 0);
+    const stamps = [...new Set(lines.flatMap((line) => line.time))].sort();
+    if (stamps.length < 2) return;
+    const place = new Map(stamps.map((stamp, index) => [stamp, index]));
+    const rows = lines.map((line) => {
+      const row = new Array(stamps.length).fill(null);
+      line.time.forEach((stamp, index) => { row[place.get(stamp)] = line.value[index]; });
+      return row;
+    });
+    const hasRain = lines.some((line) => line.kind === "bars");
+    const options = {
+      width: frame.clientWidth || 440,
+      height: 190,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
+      scales: { rain: { range: (_, low, high) => [0, Math.max(high * 2.2, 1)] } },
+      axes: [axis(), { ...axis(), size: 52 }, ...(hasRain ? [{ ...axis(), scale: "rain", side: 1, size: 40, grid: { show: false } }] : [])],
+      series: [{}, ...lines.map(style)],
+      cursor: { drag: { x: true, y: false } },
+      hooks: { draw: [(chart) => this.mark(chart)] },
+    };
+    this.chart = new uPlot(options, [stamps.map(seconds), ...rows], frame);
+    this.stamps = stamps;
+    this.chart.over.addEventListener("click", () => {
+      const index = this.chart.cursor.idx;
+      if (index !== null && index !== undefined) this.choose(stamps[index]);
+    });
+    frame.setAttribute("role", "img");
+    frame.setAttribute("aria-label", `Chart of ${lines.map((line) => line.title).join(", ")} from ${stamps[0]} to ${stamps.at(-1)}; the list below has the values at the time shown.`);
+  }
+
+  mark(chart) {
+    const x = chart.valToPos(seconds(this.time), "x", true);
+    if (!Number.isFinite(x)) return;
+    const pen = chart.ctx;
+    pen.save();
+    pen.strokeStyle = "#22303a";
+    pen.lineWidth = devicePixelRatio;
+    pen.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+    pen.beginPath();
+    pen.moveTo(x, chart.bbox.top);
+    pen.lineTo(x, chart.bbox.top + chart.bbox.height);
+    pen.stroke();
+    pen.restore();
+  }
+
+  list() {
+    const items = this.lines.map((line) => {
+      const item = document.createElement("li");
+      const chip = document.createElement("i");
+      chip.className = line.kind;
+      chip.style.background = COLOURS[line.name] ?? OTHER;
+      const value = line.value[line.time.indexOf(this.time)];
+      const number = document.createElement("b");
+      number.textContent = value === null || value === undefined ? "–" : `${Number(value.toPrecision(3))} ${pretty(line.unit)}`;
+      item.append(chip, line.title, number);
+      return item;
+    });
+    document.getElementById("series-values").replaceChildren(...items);
+  }
+
+  fit() {
+    const width = document.getElementById("chart").clientWidth;
+    if (this.chart && width > 0 && width !== this.chart.width) this.chart.setSize({ width, height: 190 });
+  }
+}
+
+export function place(lat, lon) {
+  const north = `${Math.abs(lat).toFixed(3)}° ${lat < 0 ? "S" : "N"}`;
+  return `${north}, ${Math.abs(lon).toFixed(3)}° ${lon < 0 ? "W" : "E"}`;
+}
+
+export function pretty(unit) {
+  return { "m3 m-3": "m³ m⁻³", "mm day-1": "mm day⁻¹", "kg m-2": "kg m⁻²", day: "days", 1: "" }[unit] ?? unit;
+}
+
+function seconds(label) {
+  return Date.parse(label.includes("T") ? `${label}Z` : label) / 1000;
+}
+
+function axis() {
+  return { stroke: "#56646e", font: "11px system-ui, sans-serif", grid: { stroke: "#e7eaec", width: 1 }, ticks: { stroke: "#b6bec4", size: 4, width: 1 } };
+}
+
+function style(line) {
+  const colour = COLOURS[line.name] ?? OTHER;
+  if (line.kind === "bars") return { scale: "rain", stroke: colour, fill: colour, width: 0, paths: uPlot.paths.bars({ size: [0.8, 14] }), points: { show: false } };
+  if (line.kind === "dots") return { stroke: colour, fill: colour, paths: () => null, points: { show: true, size: 4, width: 0, fill: colour } };
+  return { stroke: colour, width: line.name === "fine" ? 2 : 1.5, dash: line.name === "coarse" ? [5, 3] : undefined, spanGaps: true, points: { show: false } };
+}
