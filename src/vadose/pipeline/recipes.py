@@ -161,7 +161,7 @@ def check_recipe(recipe: str | Path) -> RecipeCheck:
 
 def _check_study(recipe: Recipe, origin: Path) -> RecipeCheck:
     build = recipe.build
-    longer = None if build.period is None else _earlier(build.period, recipe.predictors)
+    longer = None if build.period is None else earlier(build.period, recipe.predictors)
     rows = [
         source_files(source, origin, build.period if source.use == "target" else longer)
         for source in build.sources
@@ -356,7 +356,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
-def _earlier(period: Period, predictors: Sequence[str]) -> Period:
+def earlier(period: Period, predictors: Sequence[str]) -> Period:
     """Begin as many days earlier as the predictors look back."""
     pasts = [PAST.fullmatch(name) for name in predictors]
     back = max((int(past["days"]) for past in pasts if past), default=0)

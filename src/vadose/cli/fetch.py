@@ -1,0 +1,172 @@
+"""``vadose fetch``: say what a recipe takes from archives, and download it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vadose.cli.recipe import size_of
+from vadose.cli.show import bar
+
+if TYPE_CHECKING:
+    from vadose.products.fetching import Fetched, Planned
+
+#: Exit code where some files did not come.
+INCOMPLETE = 3
+#: Failures of a product that are shown in full.
+SHOWN = 10
+
+
+def fetch(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of a study or a fusion (YAML).")],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it takes, without asking any server, and stop.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the products' folders; those of the recipe."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=16, help="Files at a time from each archive.")
+    ] = 4,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the archives anew what they have.")
+    ] = False,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(help="PRODUCT=VERSION of a collection, where an archive has moved on."),
+    ] = None,
+) -> None:
+    """Download what a recipe needs; what is here stays, and what fails is listed (exit code 3)."""
+    from vadose.pipeline.fetching import fetch_recipe, plan_fetch, wanted_of
+
+    wanted = wanted_of(recipe, out=out, versions=collection or [])
+    planned = plan_fetch(wanted)
+    show_plan(planned)
+    if plan:
+        return
+    with bar("Downloading") as step:
+        told = fetch_recipe(wanted, workers=workers, refresh=refresh, progress=step)
+    show_fetched(told, recipe)
+    if told.failures:
+        raise typer.Exit(INCOMPLETE)
+
+
+def show_plan(planned: Sequence[Planned]) -> None:
+    """Show what it takes, which accounts are needed, and what a person must do."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title="To download",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption="files and sizes are at most, from shipped facts; nothing was asked of any server",
+    )
+    table.add_column("product", no_wrap=True)
+    table.add_column("collection", no_wrap=True, max_width=44)
+    table.add_column("period", no_wrap=True)
+    for column in ("files", "size", "here", "left"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("account", no_wrap=True)
+    total = 0.0
+    for row in planned:
+        facts = row.collection
+        left = row.size * row.left / row.count if row.count else 0.0
+        total += left
+        table.add_row(
+            row.wanted.product,
+            "-" if facts is None else f"{facts.short_name} {facts.version}".strip(),
+            "-" if row.wanted.period is None else "/".join(row.wanted.period),
+            "?" if row.is_by_hand else f"{row.count}",
+            "?" if row.is_by_hand else size_of(row.size),
+            f"{row.here}",
+            "by hand" if row.is_by_hand else size_of(left),
+            _account(row),
+        )
+    console = Console()
+    console.print(table)
+    boxes = dict.fromkeys(row.wanted.region for row in planned)
+    for box in boxes:
+        products = ", ".join(row.wanted.product for row in planned if row.wanted.region == box)
+        typer.echo(f"Box {', '.join(f'{one:g}' for one in box)}: {products}")
+    typer.echo(f"Left to download: about {size_of(total)}.")
+    _show_accounts(planned)
+    _show_steps(planned)
+
+
+def _account(row: Planned) -> str:
+    if row.is_by_hand:
+        return "see below"
+    if row.collection is None or not row.collection.account:
+        return "none"
+    return "found" if row.has_account else "MISSING, see below"
+
+
+def _show_accounts(planned: Sequence[Planned]) -> None:
+    from vadose.products.fetching.accounts import ACCOUNTS
+
+    missing = {
+        row.collection.account: row.has_account
+        for row in planned
+        if row.collection is not None and row.collection.account
+    }
+    for name, is_there in missing.items():
+        account = ACCOUNTS[name]
+        state = "credentials are in place" if is_there else "no credentials found"
+        typer.echo(f"\nAccount: {account.title} ({state})")
+        if not is_there:
+            typer.echo(f"  Register: {account.register}")
+            typer.echo(f"  Credentials go into {account.where}")
+        pages = {
+            row.collection.page
+            for row in planned
+            if row.collection is not None and row.collection.account == name
+        }
+        typer.echo(f"  Terms: {', '.join(sorted(pages))}")
+
+
+def _show_steps(planned: Sequence[Planned]) -> None:
+    for row in planned:
+        if not row.is_by_hand:
+            continue
+        facts = row.collection
+        page = "" if facts is None else f" ({facts.page})"
+        typer.echo(f"\nBy hand: {row.wanted.product}{page}; {row.here} files are here")
+        for count, step in enumerate(row.steps, start=1):
+            typer.echo(f"  {count}. {step}")
+
+
+def show_fetched(told: Fetched, recipe: Path) -> None:
+    """Show what came, and one list of what did not."""
+    typer.echo(
+        f"{told.files} files are new ({size_of(told.bytes)}), {told.kept} were here"
+        + (f", {told.absent} do not exist (sea)" if told.absent else "")
+        + (f"; {told.retried} attempts were repeated" if told.retried else "")
+        + "."
+    )
+    by_product: dict[str, list[str]] = {}
+    for failure in told.failures:
+        by_product.setdefault(failure.product, []).append(f"{failure.problem}")
+    if told.failures:
+        typer.echo(f"Failed ({len(told.failures)}):")
+    for product, texts in by_product.items():
+        for text, count in _counted(texts)[:SHOWN]:
+            typer.echo(f"  - {product}: {text}" + (f" ({count} times)" if count > 1 else ""))
+        if len(_counted(texts)) > SHOWN:
+            typer.echo(f"  - {product}: {len(_counted(texts)) - SHOWN} more")
+    if told.failures:
+        typer.echo("The rest is here. Run the same command again: it goes on where it was.")
+    else:
+        typer.echo(f"Next: vadose recipe check {recipe}")
+
+
+def _counted(texts: Sequence[str]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for text in texts:
+        counts[text] = counts.get(text, 0) + 1
+    return list(counts.items())

@@ -1,0 +1,233 @@
+"""NASA's archives through earthaccess: login, search in the Common Metadata Repository, granules over https.
+
+earthaccess keeps the login, the session and the search up to date with NASA; the bytes are taken by
+`vadose.products.fetching.transfer`, which resumes and verifies.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from vadose.errors import FileProblem, MissingExtra
+from vadose.products.collections import COLLECTIONS, Collection
+from vadose.products.fetching.accounts import ACCOUNTS, earthdata_strategy
+from vadose.products.fetching.base import (
+    FetchProblem,
+    LoginProblem,
+    Offer,
+    Policy,
+    Wanted,
+    checked_name,
+)
+from vadose.products.fetching.planning import expected, key_of, period_of
+from vadose.products.fetching.servers import Servers
+from vadose.products.fetching.transfer import BUSY, Gate, transfer
+
+if TYPE_CHECKING:
+    import requests
+
+#: Most granules of a search.
+MOST = 200_000
+#: Hash functions as the repository names them.
+ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
+
+
+class Earthdata:
+    """Search and download granules.
+
+    Parameters
+    ----------
+    servers, policy
+        Where, and how patiently.
+    """
+
+    def __init__(self, servers: Servers, policy: Policy) -> None:
+        self.servers, self.policy, self.gate = servers, policy, Gate()
+        self.workers = policy.workers
+        self.refused: list[FetchProblem] = []
+        self._auth: Any = None
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def _login(self) -> Any:
+        """Log in once, by the way that finds credentials.
+
+        Raises
+        ------
+        LoginProblem, MissingExtra
+        """
+        with self._lock:
+            if self._auth is None:
+                self._auth = log_in(self.servers)
+            return self._auth
+
+    def offers(self, wanted: Wanted) -> list[Offer]:
+        """Search for the granules of a product.
+
+        Raises
+        ------
+        FetchProblem
+            No login, no answer, or no granule.
+        """
+        from earthaccess.search import DataGranules
+
+        collection = COLLECTIONS[wanted.product]
+        version = wanted.version or collection.version
+        query = DataGranules(self._login()).short_name(collection.short_name).version(version)
+        query = query.bounding_box(*wanted.region)
+        if collection.cadence != "tile_degree":
+            first, last = period_of(wanted)
+            query = query.temporal(first, last)
+        where = f"{collection.short_name} {version}"
+        granules = self._search(query, where)
+        offers: dict[str, Offer] = {}
+        self.refused = []
+        for granule in granules:
+            try:
+                for offer in offers_of(granule, wanted, collection, version):
+                    self.servers.check_url(offer.url)
+                    offers.setdefault(offer.name, offer)
+            except (FileProblem, FetchProblem) as problem:
+                self.refused.append(
+                    FetchProblem(where, found=problem.found, expected=problem.expected)
+                )
+        if not offers and not self.refused:
+            raise FetchProblem(
+                where,
+                found="no granule in the box and period",
+                remedy=f"There may be a newer version: see {collection.page}, and name it with "
+                f"--collection {wanted.product}=VERSION.",
+            )
+        return list(offers.values())
+
+    def _search(self, query: Any, where: str) -> list[Any]:
+        """Ask until there is an answer; a busy server gets its pauses."""
+        for attempt in range(1, self.policy.attempts + 1):
+            try:
+                with warnings.catch_warnings():
+                    # of earthaccess about itself
+                    warnings.simplefilter("ignore", FutureWarning)
+                    return list(query.get(MOST))
+            except (RuntimeError, OSError, ValueError) as error:
+                answer = getattr(error.__cause__, "response", None)
+                status = 0 if answer is None else int(answer.status_code)
+                if status in (401, 403):
+                    raise LoginProblem(
+                        where,
+                        found=f"a search that was refused ({status})",
+                        expected="a token that has not expired",
+                        remedy=f"Renew it in {ACCOUNTS['earthdata'].where}.",
+                    ) from None
+                if attempt == self.policy.attempts or status not in (0, *BUSY):
+                    raise FetchProblem(
+                        where,
+                        found=f"no answer to a search ({status or type(error).__name__})",
+                        remedy="Run the same command again later.",
+                    ) from error
+                time.sleep(min(self.policy.pause * 2 ** (attempt - 1), self.policy.longest_pause))
+        raise AssertionError("the last attempt returns or raises")
+
+    def get(self, offer: Offer, part: Path) -> int:
+        """Download one granule under its working name; gives the attempts beyond the first."""
+        return transfer(
+            self._session,
+            offer,
+            part,
+            policy=self.policy,
+            gate=self.gate,
+            check_url=self.servers.check_url,
+        )
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = self._login().get_session()
+        session: requests.Session = self._local.session
+        return session
+
+
+def log_in(servers: Servers) -> Any:
+    """Log in at Earthdata with the credentials that are where they belong.
+
+    Raises
+    ------
+    LoginProblem
+        None are there, or they were refused.
+    MissingExtra
+        earthaccess is not installed.
+    """
+    try:
+        import earthaccess.auth
+        from earthaccess.exceptions import LoginAttemptFailure, LoginStrategyUnavailable
+        from earthaccess.system import PROD, CMRBaseURL, System
+    except ModuleNotFoundError as error:
+        raise MissingExtra("earthaccess", extra="access") from error
+    account = ACCOUNTS["earthdata"]
+    strategy = earthdata_strategy()
+    remedy = f"Register at {account.register}, and put name and password into {account.where}."
+    if strategy is None:
+        raise LoginProblem(account.title, found="no credentials", remedy=remedy)
+    system = System(
+        CMRBaseURL(servers.search), PROD.status_url, PROD.status_api_url, PROD.edl_hostname
+    )
+    auth = earthaccess.auth.Auth()
+    try:
+        auth.login(strategy=strategy, system=system)
+    except (LoginAttemptFailure, LoginStrategyUnavailable, OSError, ValueError, KeyError) as error:
+        # the text of the error may hold the answer of the server; ours says what to do
+        raise LoginProblem(
+            account.title, found=f"a login that failed ({type(error).__name__})", remedy=remedy
+        ) from None
+    return auth
+
+
+def offers_of(
+    granule: dict[str, Any], wanted: Wanted, collection: Collection, version: str
+) -> list[Offer]:
+    """Take the data files of a granule: checked names, https addresses, sizes and checksums.
+
+    Raises
+    ------
+    FileProblem
+        A name that is not the product's.
+    """
+    record = granule["umm"]
+    stated: dict[str, dict[str, Any]] = {}
+    for one in record.get("DataGranule", {}).get("ArchiveAndDistributionInformation", []):
+        stated[str(one.get("Name", ""))] = one
+    offers = []
+    for link in record.get("RelatedUrls", []):
+        url = str(link.get("URL", ""))
+        if link.get("Type") != "GET DATA" or not url.startswith("http"):
+            continue
+        name = checked_name(
+            urlsplit(url).path.rpartition("/")[2], collection.names, source=collection.short_name
+        )
+        facts = stated.get(name, {})
+        size = facts.get("SizeInBytes")
+        checksum = facts.get("Checksum") or {}
+        algorithm = ALGORITHMS.get(str(checksum.get("Algorithm")), "")
+        offer = Offer(
+            product=wanted.product,
+            name=name,
+            url=url,
+            size=int(size) if isinstance(size, int | float) and size > 0 else None,
+            checksum=str(checksum.get("Value", "")).lower() if algorithm else "",
+            algorithm=algorithm,
+            collection=collection.short_name,
+            version=version,
+        )
+        if is_wanted(offer, wanted, collection):
+            offers.append(offer)
+        break  # others are copies, or pictures
+    return offers
+
+
+def is_wanted(offer: Offer, wanted: Wanted, collection: Collection) -> bool:
+    """Tell whether a granule is of the box and period: archives also give those that only touch them."""
+    key = key_of(Path(offer.name), wanted.product, collection)
+    return key in expected(wanted, collection)

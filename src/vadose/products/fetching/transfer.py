@@ -1,0 +1,278 @@
+"""Download one file: resumed where it stopped, patient with a busy server, verified before anyone sees it."""
+
+from __future__ import annotations
+
+import errno
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from vadose.products.fetching.base import (
+    LARGEST,
+    Absent,
+    FetchProblem,
+    LoginProblem,
+    Offer,
+    Policy,
+    hashed,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+CHUNK = 1 << 18
+#: Answers after which a server may be asked again.
+BUSY = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Gate:
+    """Hold all downloads from an archive while it asks for patience, and stop them where none can succeed."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = threading.Lock()
+        self.closed: FetchProblem | None = None
+
+    def wait(self) -> None:
+        """Wait until the archive may be asked again.
+
+        Raises
+        ------
+        FetchProblem
+            A login was refused, or the disk is full: further files would fail alike.
+        """
+        if self.closed is not None:
+            raise self.closed
+        left = self._until - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+
+    def hold(self, seconds: float) -> None:
+        """Ask no more for some seconds."""
+        with self._lock:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def close(self, problem: FetchProblem) -> None:
+        """Ask no more at all."""
+        self.closed = problem
+
+
+@dataclass
+class _Again(Exception):
+    """Ask for a file once more."""
+
+    why: str
+    wait: float | None = None
+    is_busy: bool = False
+
+
+def transfer(
+    session: Callable[[], requests.Session],
+    offer: Offer,
+    part: Path,
+    *,
+    policy: Policy,
+    gate: Gate,
+    check_url: Callable[[str], None],
+) -> int:
+    """Download a file under its working name, and verify it.
+
+    Parameters
+    ----------
+    session
+        Gives the session of this thread, with the archive's credentials.
+    offer
+        What is to be downloaded.
+    part
+        Working name; what is in it already is not asked for again.
+    policy
+        How patient to be.
+    gate
+        Of the archive.
+    check_url
+        Refuses addresses that are not the archive's.
+
+    Returns
+    -------
+    int
+        Attempts beyond the first.
+
+    Raises
+    ------
+    FetchProblem
+        After the last attempt, or at once where another would fail alike.
+    """
+    check_url(offer.url)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    attempt, why = 0, ""
+    while attempt < policy.attempts:
+        gate.wait()
+        try:
+            _attempt(session(), offer, part, policy, check_url)
+            return attempt
+        except _Again as again:
+            attempt, why = attempt + 1, again.why
+            # unequal pauses, or all threads would come back at once
+            pause = policy.pause * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+            pause = min(pause if again.wait is None else again.wait, policy.longest_pause)
+            if again.is_busy:
+                gate.hold(pause)
+            elif attempt < policy.attempts:
+                time.sleep(pause)
+        except FetchProblem as problem:
+            if isinstance(problem, LoginProblem):
+                gate.close(problem)
+            raise
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            full = FetchProblem(
+                part.parent,
+                found="a full disk",
+                remedy="Make room, and run the same command again.",
+            )
+            gate.close(full)
+            raise full from error
+    raise FetchProblem(
+        offer.name,
+        found=f"{why}, {policy.attempts} times",
+        expected="the whole file",
+        remedy="Run the same command again later; what is here is kept.",
+    )
+
+
+def _attempt(
+    session: requests.Session,
+    offer: Offer,
+    part: Path,
+    policy: Policy,
+    check_url: Callable[[str], None],
+) -> None:
+    import requests
+
+    tag_path = part.with_name(part.name + ".tag")
+    done = part.stat().st_size if part.exists() else 0
+    if offer.size is not None and done >= offer.size > 0:
+        _verify(offer, part, done, None)
+        return
+    headers = {"Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+        if tag_path.exists():
+            headers["If-Range"] = tag_path.read_text(encoding="latin-1")
+    try:
+        with session.get(offer.url, headers=headers, stream=True, timeout=policy.timeout) as answer:
+            _check_answer(answer, offer, part, check_url)
+            is_rest = answer.status_code == 206
+            if is_rest and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+                part.unlink(missing_ok=True)
+                raise _Again("another part of the file than was asked for")
+            start = done if is_rest else 0
+            length = answer.headers.get("Content-Length", "")
+            whole = start + int(length) if length.isdecimal() else None
+            tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+            if tag and not tag.startswith("W/"):
+                tag_path.write_text(tag, encoding="latin-1")
+            _write(answer, part, start, offer, policy)
+    except requests.RequestException as error:
+        raise _Again(f"a connection that broke ({type(error).__name__})") from error
+    _verify(offer, part, part.stat().st_size, whole)
+    tag_path.unlink(missing_ok=True)
+
+
+def _check_answer(
+    answer: requests.Response, offer: Offer, part: Path, check_url: Callable[[str], None]
+) -> None:
+    status = answer.status_code
+    asked, got = urlsplit(offer.url), urlsplit(answer.url)
+    if asked.scheme == "https" and got.scheme != "https":
+        raise FetchProblem(offer.name, found="a redirection to an address without https")
+    if status in (401, 403, 407):
+        raise LoginProblem(
+            offer.name,
+            found=f"a login that was refused ({status} from {got.hostname})",
+            expected="an account that may download it",
+            remedy="Renew the account's credentials, and agree to the terms on the collection's page.",
+        )
+    if status in (404, 410):
+        raise Absent(
+            offer.name,
+            found=f"no such file at the archive ({status})",
+            remedy="It was withdrawn or moved; run again with --refresh to search anew.",
+        )
+    if status == 416:
+        part.unlink(missing_ok=True)
+        raise _Again("a part of the file that does not fit", wait=0.0)
+    if status in BUSY:
+        raise _Again(
+            f"a busy server ({status})", _retry_after(answer), is_busy=status in (429, 503)
+        )
+    if status not in (200, 206):
+        raise FetchProblem(offer.name, found=f"the answer {status} of {got.hostname}")
+    if (
+        answer.headers.get("Content-Type", "")
+        .lower()
+        .startswith(("text/html", "application/xhtml"))
+    ):
+        raise _web_page(offer, got.hostname)
+
+
+def _web_page(offer: Offer, host: str | None) -> LoginProblem:
+    return LoginProblem(
+        offer.name,
+        found=f"a web page of {host}",
+        expected="data",
+        remedy="The login has expired or the terms were not agreed to: look at the collection's page.",
+    )
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    """Read how long a server wants to be left alone: seconds, or a date."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time()) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _write(answer: requests.Response, part: Path, start: int, offer: Offer, policy: Policy) -> None:
+    """Write what comes, and give up where it comes too slowly or does not end."""
+    limit = offer.size if offer.size is not None else LARGEST
+    total, mark, mark_time = start, start, time.monotonic()
+    with part.open("ab" if start else "wb") as stream:
+        for chunk in answer.iter_content(CHUNK):
+            if total == 0 and chunk.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+                raise _web_page(offer, urlsplit(answer.url).hostname)
+            total += len(chunk)
+            if total > limit:
+                stream.truncate(0)
+                raise _Again(f"more than the {limit:,} bytes that the archive states")
+            stream.write(chunk)
+            spent = time.monotonic() - mark_time
+            if spent > policy.patience:
+                if (total - mark) / spent < policy.slowest:
+                    raise _Again(f"{(total - mark) / spent:.0f} bytes a second")
+                mark, mark_time = total, time.monotonic()
+
+
+def _verify(offer: Offer, part: Path, size: int, whole: int | None) -> None:
+    """Insist on the stated size and checksum; what is short is gone on with, what is wrong begins anew."""
+    stated = offer.size if offer.size is not None else whole
+    if size == 0:
+        raise _Again("an empty answer")
+    if stated is not None and size < stated:
+        raise _Again(f"{size:,} of {stated:,} bytes")
+    if stated is not None and size > stated:
+        part.unlink()
+        raise _Again(f"{size:,} bytes in place of {stated:,}")
+    if offer.checksum and hashed(part, offer.algorithm) != offer.checksum:
+        part.unlink()
+        raise _Again(f"bytes whose {offer.algorithm} is not the stated one")
