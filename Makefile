@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install check format test test-slow docs bench clean
+.PHONY: help demo install check format test test-slow site docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[all,dev,oracle]'
+	$(PIP) -e '.[all,dev,docs,oracle]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## downscale the bundled real sample and write runs/demo/report.html
@@ -37,17 +37,23 @@ format: $(VENV)/.all  ## let ruff write the layout
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: $(VENV)/.all  ## the quick tests, with coverage
+test: $(VENV)/.all  ## the quick tests, with coverage, and the site
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not network" --cov --cov-report=term
+	$(BIN)/python -m pytest -q docs --doctest-glob='*.md'
+	$(MAKE) site
 
 test-slow: $(VENV)/.all  ## all tests that need no network
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not network"
 
-docs: $(VENV)/.all  ## check that every example in the docs runs
+site: $(VENV)/.all  ## run the tutorials and build the documentation into site/
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/docs_pages.py build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs: $(VENV)/.all site  ## the site, and every example in code and pages run
 	$(BIN)/python -m pytest -n 2 src docs --doctest-glob='*.md'
 
 bench: $(VENV)/.all  ## the table of skill on the bundled sample
 	$(BIN)/python benchmarks/sample_skill.py
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
