@@ -283,11 +283,24 @@ def _named_paths(pairs: Sequence[str]) -> dict[str, Path]:
 
 
 @app.command()
-def report(run: Run) -> None:
-    """Write the report of a run."""
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or of vadose fuse.")],
+    style: Annotated[
+        str,
+        typer.Option(help="Sizes of figures/*: screen, agu, elsevier, ieee, nature or copernicus."),
+    ] = "screen",
+    figures: Annotated[
+        bool, typer.Option(help="Keep every figure as PNG, PDF, SVG and CSV in figures/.")
+    ] = True,
+    date: Annotated[
+        list[str] | None, typer.Option(help="A date to show as a map; some, unless given.")
+    ] = None,
+) -> None:
+    """Write the report of a run, or of a folder of fuse, as one HTML page, and its figures."""
     from vadose import pipeline
 
-    typer.echo(f"Report: {pipeline.report(run, progress=bar)}")
+    page = pipeline.report(run, style=style, with_files=figures, dates=date or (), progress=bar)
+    typer.echo(f"Report: {page}" + (f"\nFigures: {run / 'figures'}" if figures else ""))
 
 
 @app.command()
@@ -320,6 +333,28 @@ def serve(
         port=port,
         tell=lambda address: typer.echo(f"Map of {run}: {address}  (Ctrl-C ends it)"),
     )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run or a fusion; or of an export.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the export; export in the run.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run every validator; exit 3 if one finds a fault.")
+    ] = False,
+    about: Annotated[
+        Path | None, typer.Option(help="Who publishes it (YAML): creator, institution, doi ...")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an export, once the new one is done.")
+    ] = False,
+) -> None:
+    """Write the product as netCDF, Zarr, GeoTIFF and STAC, with its terms."""
+    from vadose.cli.exports import export_and_check
+
+    export_and_check(run, out, about=about, is_checked=check, overwrite=overwrite)
 
 
 def _say_what_is_there(out: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vadose.config.fusion import Fusion
     from vadose.pipeline.asking import Asked
     from vadose.pipeline.downscaling import How, Planned
+    from vadose.publish import Verdict
 
 #: Told steps done and steps in all, and perhaps a word on how it goes, such as a loss.
 Step = Callable[..., None]
@@ -467,24 +468,42 @@ def judge(
         return judge_all(folder, asked or Asked(), step)
 
 
-def report(path: str | Path, *, progress: Progress = quiet) -> Path:
-    """Tell the run in one HTML page that opens offline."""
-    import json
+def report(
+    path: str | Path,
+    *,
+    style: str = "screen",
+    with_files: bool = True,
+    dates: Sequence[str] = (),
+    progress: Progress = quiet,
+) -> Path:
+    """Tell a run, or a folder of `fuse`, in one HTML page that opens offline.
 
-    from vadose.pipeline.parts import importances_of
-    from vadose.pipeline.places import note_on_judges
-    from vadose.report.html import write_report
+    Parameters
+    ----------
+    path
+        The folder.
+    style
+        Sizes of the figures' files, for a journal: see `vadose.report.journals.STYLES`.
+    with_files
+        Keep every figure as PNG, PDF, SVG and CSV in ``figures/``.
+    dates
+        Dates to show as maps, ISO 8601; some evenly chosen ones unless given.
+    progress
+        Shows how far the work has come.
 
-    folder = RunFolder(Path(path))
-    folder.need("validate")
-    with folder.stage("report"), progress("Drawing the report"):
-        inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
-        notes = note_on_judges(folder.path)
-        folder.write_json("manifest.json", manifest(folder, inputs, notes))
-        folder.write_text("importances.csv", importances_of(folder))
-        page = write_report(folder.path)
-    folder.write_json("manifest.json", manifest(folder, inputs, notes))
-    return page
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show.
+    """
+    from vadose.pipeline.reporting import tell
+
+    return tell(Path(path), style=style, with_files=with_files, dates=dates, progress=progress)
 
 
 def explain(
@@ -549,3 +568,58 @@ def serve(path: str | Path, *, port: int = 8321, tell: Callable[[str], None] = p
     from vadose.pipeline.serving import serve_map
 
     serve_map(Path(path), port, tell)
+
+
+def export(
+    path: str | Path,
+    out: str | Path | None = None,
+    *,
+    about: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> Path:
+    """Export a product for archives and other tools: CF netCDF, GeoZarr, GeoTIFF by day, STAC, terms.
+
+    Parameters
+    ----------
+    path
+        Folder of a run whose product is written, or of a fusion.
+    out
+        Folder of the export; ``export`` in that of the run unless given. A stopped export goes on there.
+    about
+        YAML that says who publishes it, see `vadose.publish.About`.
+    overwrite
+        Replace an export that is there, once the new one is complete.
+    progress
+        Shows how far the work has come.
+
+    Returns
+    -------
+    pathlib.Path
+        Folder of the export.
+
+    Raises
+    ------
+    VadoseError
+        With the text to show; what is finished stays for the next call.
+    """
+    from vadose.pipeline.exporting import EXPORT, export_run
+
+    run, said = Path(path), None if about is None else Path(about)
+    place = run / EXPORT if out is None else Path(out)
+    with progress("Exporting") as step:
+        return export_run(run, place, about=said, overwrite=overwrite, step=step)
+
+
+def check_export(path: str | Path, *, progress: Progress = quiet) -> list[Verdict]:
+    """Run every validator on an export; one verdict for each.
+
+    Raises
+    ------
+    FileProblem, MissingExtra
+        No export, or a validator that is not installed.
+    """
+    from vadose.pipeline.exporting import check
+
+    with progress("Checking the export") as step:
+        return check(Path(path), step)

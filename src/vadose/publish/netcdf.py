@@ -1,0 +1,143 @@
+"""CF netCDF, one file for each month, with the bounds of cells in time and depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import numpy as np
+import xarray as xr
+
+from vadose.grids import grid_of, lonlat
+from vadose.publish.about import Publication
+from vadose.publish.attributes import SUFFIXES, described, is_separable, layer, time_attributes
+from vadose.store import replaced, write_netcdf
+
+CONVENTIONS = "CF-1.11, ACDD-1.3"
+#: Rows of longitudes and latitudes written at a time, where both depend on row and column.
+ROWS = 512
+#: A day in the units that stamps of days and of minutes are written in.
+_DAY = {"days": 1, "hours": 24, "minutes": 1440, "seconds": 86400, "milliseconds": 86400000}
+
+
+def is_packed(cube: xr.Dataset) -> bool:
+    """Tell whether the store of a cube holds 16-bit integers, so that packing again changes no bit."""
+    return any("quantization_step" in array.attrs for array in cube.data_vars.values())
+
+
+def write_cf_months(
+    cube: xr.Dataset, folder: Path, stem: str, publication: Publication
+) -> list[Path]:
+    """Write a cube as one netCDF file for each month; months that are there are kept.
+
+    Parameters
+    ----------
+    cube
+        The product, lazy; a month is read at a time, chunk by chunk.
+    folder
+        An existing folder.
+    stem
+        Begin of the names, as in ``<stem>_2018-01.nc``.
+    publication
+        What it is.
+
+    Returns
+    -------
+    list of Path
+        The files, in order of time.
+    """
+    files = []
+    for month, part in by_month(cube):
+        path = folder / (f"{stem}_{month}.nc" if month else f"{stem}.nc")
+        files.append(path)
+        if path.exists():
+            continue
+        told = described(part, publication)
+        told.attrs |= time_attributes(part["time"] if "time" in part.dims else None)
+        with replaced(path) as partial:
+            write_netcdf(told, partial, packed=is_packed(cube))
+            _complete(partial, told, publication.target)
+    return files
+
+
+def by_month(cube: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    """Part a lazy cube by calendar months.
+
+    Examples
+    --------
+    >>> days = np.arange("2018-01-30", "2018-02-02", dtype="M8[D]")
+    >>> [(month, part.sizes["time"]) for month, part in by_month(xr.Dataset(coords={"time": days}))]
+    [('2018-01', 2), ('2018-02', 1)]
+    """
+    if "time" not in cube.dims:
+        return [("", cube)]
+    months = cube["time"].values.astype("M8[M]")
+    return [(str(month), cube.isel(time=months == month)) for month in np.unique(months)]
+
+
+def _complete(path: Path, cube: xr.Dataset, target: str) -> None:
+    """Add what cubes do not have and CF asks for: bounds, the depth, and longitudes and latitudes."""
+    with h5netcdf.File(path, "a") as file:
+        file.attrs["Conventions"] = CONVENTIONS
+        top, bottom = layer(cube, target)
+        depth = file.create_variable("depth", (), dtype="f8")
+        depth[...] = (top + bottom) / 2
+        # compliance-checker takes bounds of a scalar for a fault, so that words have to do
+        words = f"depth of the middle of the layer from {top:g} to {bottom:g} m"
+        depth.attrs.update(
+            standard_name="depth", long_name=words, units="m", positive="down", axis="Z"
+        )
+        if "time" in cube.dims:
+            _say_intervals(file, is_instantaneous(cube, target))
+        names = ["depth", *_geographic(file, cube)]
+        for name in map(str, cube.data_vars):
+            is_layer = name == target or name.removeprefix(f"{target}_") in SUFFIXES
+            own = names if is_layer else names[1:]
+            if own and {"y", "x"} <= set(cube[name].dims):
+                file.variables[name].attrs["coordinates"] = " ".join(own)
+
+
+def _say_intervals(file: Any, is_point: bool) -> None:
+    """Give the times of days their bounds; a stamp marks the start."""
+    time = file.variables["time"]
+    time.attrs["units_metadata"] = "leap_seconds: none"
+    if is_point:
+        return
+    file.dimensions["bounds"] = 2
+    stamps = time[:].astype("i8")
+    edges = np.stack([stamps, stamps + _DAY[str(time.attrs["units"]).split()[0]]], axis=1)
+    file.create_variable("time_bounds", ("time", "bounds"), data=edges)
+    time.attrs["bounds"] = "time_bounds"
+
+
+def is_instantaneous(cube: xr.Dataset, target: str) -> bool:
+    """Tell instants from days; a stamp within a day is one of an instant."""
+    methods = str(cube[target].attrs.get("cell_methods", ""))
+    stamps = cube["time"].values
+    return "time: point" in methods or bool((stamps != stamps.astype("M8[D]")).any())
+
+
+def _geographic(file: Any, cube: xr.Dataset) -> list[str]:
+    """Write longitude and latitude where y and x are neither, along one dimension if that will do."""
+    grid = grid_of(cube)
+    if grid.crs is None or grid.crs.geographic:
+        return []
+    words = {"lat": ("latitude", "degrees_north"), "lon": ("longitude", "degrees_east")}
+    if is_separable(grid):
+        _, latitude = lonlat(grid[:, :1])
+        longitude, _ = lonlat(grid[:1, :])
+        file.create_variable("lat", ("y",), data=latitude[:, 0])
+        file.create_variable("lon", ("x",), data=longitude[0])
+    else:
+        fields = [
+            file.create_variable(name, ("y", "x"), dtype="f4", compression="gzip", shuffle=True)
+            for name in ("lat", "lon")
+        ]
+        for start in range(0, grid.shape.y, ROWS):
+            rows = slice(start, min(start + ROWS, grid.shape.y))
+            longitude, latitude = lonlat(grid[rows, :])
+            fields[0][rows, :], fields[1][rows, :] = latitude, longitude
+    for name, (standard, units) in words.items():
+        file.variables[name].attrs.update(standard_name=standard, long_name=standard, units=units)
+    return ["lat", "lon"]

@@ -1,0 +1,189 @@
+"""What lies beside the data: how to cite it, under which terms it is, what is in the folder, and checksums."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vadose.publish.about import NOT_STATED, Publication, software
+from vadose.publish.stac import citation_line
+from vadose.store import replaced, sha256
+
+CHECKSUMS = "CHECKSUMS.sha256"
+CITATION, LICENCE, README = "CITATION.cff", "LICENCE.txt", "README.md"
+_DOI = re.compile(r"\b10\.\d{4,}/[^\s;,]+[^\s;,.)]")
+_YEAR = re.compile(r"\((\d{4})[a-z]?\)")
+
+
+def write_papers(folder: Path, publication: Publication, stems: Sequence[str]) -> None:
+    """Write citation, licence and README.
+
+    Parameters
+    ----------
+    folder
+        The export.
+    publication
+        What it is.
+    stems
+        Begins of the names of its products.
+    """
+    texts = {
+        CITATION: citation_file(publication),
+        LICENCE: licence_text(publication),
+        README: readme(publication, stems),
+    }
+    for name, text in texts.items():
+        with replaced(folder / name, overwrite=True) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def citation_file(publication: Publication) -> str:
+    """Write the text of a ``CITATION.cff`` 1.2.0: the product, and what it was made of.
+
+    Examples
+    --------
+    >>> from vadose.publish.about import Input
+    >>> one = Input(("a.nc",), "free", "Ek et al. (2003), J. Soil, doi:10.1000/soil.1")
+    >>> made = Publication("Soil", "soil_moisture", "", "", "", "2026-11-21", "0a1b", "", (one,))
+    >>> yaml.safe_load(citation_file(made))["references"][0]["doi"]
+    '10.1000/soil.1'
+    """
+    about = publication.about
+    content: dict[str, Any] = {
+        "cff-version": "1.2.0",
+        "message": "Cite this product, and the data that it was made of (references).",
+        "type": "dataset",
+        "title": publication.title,
+        "authors": [{"name": publication.creator}],
+        "version": publication.version[:12],
+        "date-released": publication.created[:10],
+        "abstract": publication.summary,
+        "keywords": ["soil moisture", "downscaling", *about.keywords],
+    }
+    if about.doi is not None:
+        content["doi"] = about.doi
+    references = [_reference(text) for text in publication.citations]
+    if references:
+        content["references"] = references
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _reference(text: str) -> dict[str, Any]:
+    """Take apart a line of citation as far as it can be done without guessing."""
+    doi, year = _DOI.search(text), _YEAR.search(text)
+    name = text[: year.start()].strip(" ,") if year else text.split(",")[0].strip()
+    name = name.removeprefix("doi:").strip() or text
+    reference: dict[str, Any] = {
+        "type": "data",
+        "title": text,
+        "authors": [{"name": name}],
+    }
+    if year:
+        reference["year"] = int(year[1])
+    if doi:
+        reference["doi"] = doi[0]
+    return reference
+
+
+def licence_text(publication: Publication) -> str:
+    """List the terms of the product and of every source, with what each asks to be cited.
+
+    Examples
+    --------
+    >>> from vadose.publish.about import Input
+    >>> one = Input(("a.nc", "b.nc"), "free with attribution", "Ek (2003)")
+    >>> made = Publication("Soil", "soil_moisture", "", "", "", "2026-11-21", "0a1b", "", (one,))
+    >>> print(licence_text(made).splitlines()[-2])
+      free with attribution
+    """
+    lines = [
+        publication.title,
+        "",
+        f"This product: {publication.about.licence}",
+        "It is made of the data below, and their terms hold for it too.",
+        "",
+    ]
+    for one in publication.inputs:
+        lines += [f"{_span(one.files)}", f"  {one.licence}", f"  {one.citation}"]
+    return "\n".join(lines) + "\n"
+
+
+def _span(files: Sequence[str]) -> str:
+    return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]} ({len(files)} files)"
+
+
+def readme(publication: Publication, stems: Sequence[str]) -> str:
+    """Say what is in the folder and how each form is opened."""
+    stem, target = stems[0], publication.target
+    rows = [(f"{one}*.nc", "CF netCDF, a file for each month") for one in stems] + [
+        (f"{one}.zarr", "GeoZarr (Zarr version 3)") for one in stems
+    ]
+    rows += [
+        (
+            f"{one}_gdal.zarr",
+            "the same in Zarr version 2, for GDAL, of which 3.10 reads no version 3",
+        )
+        for one in stems
+    ]
+    rows += [
+        ("collection.json, days/", "STAC; a cloud-optimized GeoTIFF for each day and variable"),
+        (f"{LICENCE}, {CITATION}", "terms and citation"),
+        (CHECKSUMS, f"`sha256sum -c {CHECKSUMS}`"),
+    ]
+    table = "\n".join(f"| `{name}` | {words} |" for name, words in rows)
+    notes = "".join(f"* {note}\n" for note in publication.notes)
+    missing = publication.about.missing
+    asks = (
+        "\nNobody has said: " + ", ".join(missing) + f'. There it reads "{NOT_STATED}".\n'
+        if missing
+        else ""
+    )
+    return f"""# {publication.title}
+
+{publication.summary}
+
+| what | is |
+| --- | --- |
+{table}
+
+```python
+import xarray as xr
+
+xr.open_zarr("{stem}.zarr", consolidated=False)["{target}"]
+```
+
+```sh
+gdalinfo 'ZARR:"{stem}_gdal.zarr":/{target}'
+```
+
+Times are UTC and mark the start of the day. Gaps are NaN, or the file's nodata; `origin` and `flags` say why.
+{"" if not notes else chr(10) + "## What a reader must know" + chr(10) + chr(10) + notes}
+## Cite
+
+{citation_line(publication)}
+
+And what it was made of:
+
+{"".join(f"* {text}{chr(10)}" for text in publication.citations) or "* not stated" + chr(10)}{asks}
+Made by `{publication.command}` ({software()}).
+"""
+
+
+def write_checksums(folder: Path) -> Path:
+    """Write the checksums of all files, as ``sha256sum -c`` reads them."""
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in files_of(folder)]
+    with replaced(folder / CHECKSUMS, overwrite=True) as partial:
+        partial.write_text("".join(lines), encoding="utf-8")
+    return folder / CHECKSUMS
+
+
+def files_of(folder: Path) -> Iterator[str]:
+    """List the files of an export by name, but for the checksums and what vadose keeps for itself."""
+    names = sorted(
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
+    )
+    return (name for name in names if name != CHECKSUMS and not name.startswith(".vadose"))
