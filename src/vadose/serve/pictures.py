@@ -44,7 +44,7 @@ class Pictures:
 
     def __init__(self, most_bytes: int = 2 * 2**30) -> None:
         self.most_bytes = most_bytes
-        self.folder = Path(tempfile.mkdtemp(prefix="vadose-map-"))
+        self.folder: Path | None = None  # made with the first picture
         self._sizes: OrderedDict[Path, int] = OrderedDict()
         self._lock = threading.Lock()
         self._count = 0
@@ -58,6 +58,8 @@ class Pictures:
             When the store cannot be read.
         """
         with self._lock:
+            if self.folder is None:
+                self.folder = Path(tempfile.mkdtemp(prefix="vadose-map-"))
             self._count += 1
             path = self.folder / f"{self._count:06d}.tif"
         draw(layer, step, path)
@@ -78,7 +80,8 @@ class Pictures:
 
     def close(self) -> None:
         """Remove all pictures."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def draw(layer: Layer, step: int, path: Path) -> None:

@@ -29,6 +29,14 @@ async function start() {
   build();
   await Promise.all([show(), loadStations()]);
   document.body.dataset.state = "ready";
+  if (info.notice) setTimeout(lookAgain, AGAIN);
+}
+
+// A run that is not finished has more to show later.
+async function lookAgain() {
+  const answer = await fetch("/api/map").catch(() => null);
+  if (answer?.ok && (await answer.json()).version !== info.version) location.reload();
+  else setTimeout(lookAgain, AGAIN);
 }
 
 function build() {
@@ -76,14 +84,14 @@ function buildMap(given) {
   const [west, south, east, north] = info.bounds;
   map = L.map("map", {
     zoomControl: false, fadeAnimation: false, zoomAnimation: !isStill, inertia: !isStill, markerZoomAnimation: !isStill,
-    minZoom: 1, maxZoom: Math.max(info.deepest, 3), maxBounds: [[-88, -230], [88, 230]], worldCopyJump: false,
+    minZoom: 1, maxZoom: Math.max(info.deepest, 3), maxBounds: [[-89, -400], [89, 400]], worldCopyJump: false,
   });
   L.control.zoom({ position: "topright" }).addTo(map);
   L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
   map.attributionControl.setPrefix("").addAttribution("Outlines: Natural Earth");
   const isPhone = innerWidth <= 760;
   const padding = isPhone ? { paddingTopLeft: [10, 130], paddingBottomRight: [10, 100] } : { paddingTopLeft: [326, 24], paddingBottomRight: [24, 100] };
-  map.fitBounds([[south, west], [north, east]], { ...padding, animate: false });
+  fit([[south, west], [north, east]], padding);
   if (given.lat !== undefined && given.lon !== undefined && given.zoom !== undefined) map.setView([given.lat, given.lon], given.zoom, { animate: false });
   left = new Frames(map, "left");
   right = new Frames(map, "right");
@@ -93,6 +101,18 @@ function buildMap(given) {
   series = new Series(choose);
   swipe = new Swipe(map, left, right, remember);
   if (given.split !== undefined) swipe.set(given.split);
+}
+
+// Show a box as large as whole levels allow, for tiles between two levels have seams; a little may stand out.
+function fit(box, padding) {
+  const [lost, gone] = [padding.paddingTopLeft, padding.paddingBottomRight];
+  map.options.zoomSnap = 0;
+  const level = map.getBoundsZoom(box, false, L.point(lost[0] + gone[0], lost[1] + gone[1]));
+  map.options.zoomSnap = 1;
+  const whole = Math.min(Math.max(Math.floor(level + 0.25), map.getMinZoom()), map.getMaxZoom());
+  const shift = [(gone[0] - lost[0]) / 2, (gone[1] - lost[1]) / 2];
+  const centre = map.project(L.latLngBounds(box).getSouthWest(), whole).add(map.project(L.latLngBounds(box).getNorthEast(), whole)).divideBy(2);
+  map.setView(map.unproject(centre.add(shift), whole), whole, { animate: false });
 }
 
 function listen() {
@@ -117,8 +137,11 @@ function listen() {
   map.on("mouseout", () => { get("readout").hidden = true; });
   map.on("moveend", () => { if (!get("cross").hidden) point(map.getCenter(), true); });
   const box = map.getContainer();
-  box.addEventListener("focus", () => { get("cross").hidden = !box.matches(":focus-visible"); });
-  box.addEventListener("blur", () => { get("cross").hidden = true; });
+  const cross = () => { get("cross").hidden = document.body.dataset.hand !== "keys" || document.activeElement !== box; };
+  const hand = (kind) => () => { document.body.dataset.hand = kind; cross(); };
+  document.addEventListener("keydown", hand("keys"), true);
+  document.addEventListener("pointerdown", hand("pointer"), true);
+  for (const kind of ["focus", "blur"]) box.addEventListener(kind, cross);
   document.addEventListener("keydown", keys);
   addEventListener("hashchange", () => location.reload());
 }

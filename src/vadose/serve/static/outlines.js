@@ -26,7 +26,7 @@ export class Outlines {
     const quiet = { interactive: false, smoothFactor: 1.2 };
     const land = { ...quiet, renderer: this.below, stroke: false, fill: true, fillColor: LAND, fillOpacity: 1, fillRule: "evenodd" };
     this.group.clearLayers();
-    this.group.addLayer(L.polygon(coast, land));
+    this.group.addLayer(L.polygon(coast.flatMap(rings), land));
     this.group.addLayer(L.polyline(parts(coast), { ...quiet, renderer: this.above, color: COAST, weight: 0.9, opacity: 0.85 }));
     this.group.addLayer(L.polyline(borders, { ...quiet, renderer: this.above, color: BORDER, weight: 0.7, opacity: 0.8 }));
   }
@@ -41,6 +41,23 @@ async function read(name) {
     known.set(name, shape.map((line) => line.map(([lon, lat]) => [lat, lon])));
   }
   return known.get(name);
+}
+
+// A ring that crosses the antimeridian becomes one beyond it, and its copy on the other side; Antarctica is
+// closed around the pole.
+function rings(ring) {
+  let turn = 0;
+  const whole = ring.map(([lat, lon], place) => {
+    const move = place ? lon - ring[place - 1][1] : 0;
+    if (Math.abs(move) > 180) turn -= 360 * Math.sign(move);
+    return [lat, lon + turn];
+  });
+  if (turn) whole.push([-90, whole.at(-1)[1]], [-90, whole[0][1]]);
+  const places = whole.map(([, lon]) => lon);
+  const copies = [0];
+  if (Math.max(...places) > 180) copies.push(-360);
+  if (Math.min(...places) < -180) copies.push(360);
+  return copies.map((by) => whole.map(([lat, lon]) => [lat, lon + by]));
 }
 
 // The cuts of the data along the antimeridian and below Antarctica are no coasts.
