@@ -84,7 +84,9 @@ class Archive:
     def ranges(self, name: str) -> list[str]:
         """List the ranges that were asked of a file; empty text for the whole."""
         return [
-            headers.get("range", "") for _, path, headers in self.asked if path == f"/data/{name}"
+            headers.get("range", "")
+            for method, path, headers in self.asked
+            if path.endswith(f"/{name}") and method == "GET"
         ]
 
 
@@ -109,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
             self._file(path.rpartition("/")[2])
         elif "/jobs/" in path:
             self._job(path)
+        elif "/processes/" in path:
+            self._json({"id": path.rpartition("/")[2], "links": []})
         elif path.endswith("/messages"):
             self._json({"messages": []})
         elif path == "/oauth":

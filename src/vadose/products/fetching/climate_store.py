@@ -14,7 +14,7 @@ from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
 from vadose.products.fetching.base import FetchProblem, LoginProblem, Offer, Policy, Wanted
 from vadose.products.fetching.planning import SPACING, expected
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import Gate, transfer
+from vadose.products.fetching.transfer import Gate, Sessions, open_session, transfer
 
 
 class ClimateStore:
@@ -33,6 +33,8 @@ class ClimateStore:
         self.servers, self.policy, self.gate = servers, policy, Gate()
         self.refused: list[FetchProblem] = []
         self._local = threading.local()
+        self._sessions = Sessions(open_session)
+        self._clients = Sessions(open_session)
 
     def offers(self, wanted: Wanted) -> list[Offer]:
         """List what will be asked for; nothing is asked yet."""
@@ -85,7 +87,7 @@ class ClimateStore:
             raise FetchProblem(offer.name, found=f"a request that failed ({detail})") from error
         made = Offer(offer.product, offer.name, url, size or None)
         return transfer(
-            self._session,
+            self._sessions,
             made,
             part,
             policy=self.policy,
@@ -93,14 +95,10 @@ class ClimateStore:
             check_url=self.servers.check_url,
         )
 
-    def _session(self) -> Any:
-        """Give a session without credentials: results lie under addresses that need none."""
-        import requests
-
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.trust_env = False  # nor those of a .netrc
-        return self._local.session
+    def close(self) -> None:
+        """Close the connections."""
+        self._sessions.close()
+        self._clients.close()
 
     def _client(self) -> Any:
         if hasattr(self._local, "client"):
@@ -122,6 +120,7 @@ class ClimateStore:
                 timeout=int(self.policy.timeout) or 1,
                 retry_max=self.policy.attempts,
                 sleep_max=min(self.policy.longest_pause, 120.0),
+                session=self._clients(),
             )
         except Exception as error:  # the client raises plain Exception; its text may hold the key
             problem = LoginProblem(account.title, found="a key that cannot be read", remedy=remedy)

@@ -26,7 +26,7 @@ from vadose.products.fetching.base import (
 )
 from vadose.products.fetching.planning import expected, key_of, period_of
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import BUSY, Gate, transfer
+from vadose.products.fetching.transfer import BUSY, Gate, Sessions, transfer
 
 if TYPE_CHECKING:
     import requests
@@ -52,7 +52,7 @@ class Earthdata:
         self.refused: list[FetchProblem] = []
         self._auth: Any = None
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._sessions = Sessions(self._session)
 
     def _login(self) -> Any:
         """Log in once, by the way that finds credentials.
@@ -74,17 +74,21 @@ class Earthdata:
         FetchProblem
             No login, no answer, or no granule.
         """
-        from earthaccess.search import DataGranules
+        auth = self._login()
+        from earthaccess.search import DataGranules  # which the login has found to be installed
 
         collection = COLLECTIONS[wanted.product]
         version = wanted.version or collection.version
-        query = DataGranules(self._login()).short_name(collection.short_name).version(version)
+        query = DataGranules(auth).short_name(collection.short_name).version(version)
         query = query.bounding_box(*wanted.region)
         if collection.cadence != "tile_degree":
             first, last = period_of(wanted)
             query = query.temporal(first, last)
         where = f"{collection.short_name} {version}"
-        granules = self._search(query, where)
+        try:
+            granules = self._search(query, where)
+        finally:
+            query.session.close()
         offers: dict[str, Offer] = {}
         self.refused = []
         for granule in granules:
@@ -135,7 +139,7 @@ class Earthdata:
     def get(self, offer: Offer, part: Path) -> int:
         """Download one granule under its working name; gives the attempts beyond the first."""
         return transfer(
-            self._session,
+            self._sessions,
             offer,
             part,
             policy=self.policy,
@@ -143,10 +147,12 @@ class Earthdata:
             check_url=self.servers.check_url,
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._sessions.close()
+
     def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = self._login().get_session()
-        session: requests.Session = self._local.session
+        session: requests.Session = self._login().get_session()
         return session
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import rasterio
 from rasterio.errors import RasterioError
@@ -16,7 +14,7 @@ from vadose.products.fetching.base import FetchProblem, Offer, Policy, Wanted
 from vadose.products.fetching.planning import expected
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.tiles import corner, degree_tiles
-from vadose.products.fetching.transfer import Gate, transfer
+from vadose.products.fetching.transfer import Gate, Sessions, open_session, transfer
 
 
 class Elevation:
@@ -32,7 +30,7 @@ class Elevation:
         self.servers, self.policy, self.gate = servers, policy, Gate()
         self.workers = policy.workers
         self.refused: list[FetchProblem] = []
-        self._local = threading.local()
+        self._sessions = Sessions(open_session)
 
     def offers(self, wanted: Wanted) -> list[Offer]:
         """List the tiles of a box; their names are known without asking."""
@@ -53,7 +51,7 @@ class Elevation:
     def get(self, offer: Offer, part: Path) -> int:
         """Download one tile; gives the attempts beyond the first."""
         return transfer(
-            self._session,
+            self._sessions,
             offer,
             part,
             policy=self.policy,
@@ -61,13 +59,9 @@ class Elevation:
             check_url=self.servers.check_url,
         )
 
-    def _session(self) -> Any:
-        import requests
-
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.trust_env = False  # no password of a .netrc for a public file
-        return self._local.session
+    def close(self) -> None:
+        """Close the connections."""
+        self._sessions.close()
 
 
 class Soil:
@@ -152,6 +146,9 @@ class Soil:
                 remedy="Run the same command again later.",
             ) from error
         return 0
+
+    def close(self) -> None:
+        """Close nothing: GDAL keeps its own connections."""
 
 
 def _listed(value: object) -> list[object]:

@@ -42,7 +42,7 @@ Progress = Callable[..., None]
 class Archive(Protocol):
     """Offer files and download them.
 
-    The classes of this package do; a server of one's own needs these four names and no more.
+    The classes of this package do; a server of one's own needs these names and no more.
     """
 
     workers: int
@@ -54,6 +54,9 @@ class Archive(Protocol):
 
     def get(self, offer: Offer, part: Path) -> int:
         """Write a file under its working name, verified; gives the attempts beyond the first."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 ARCHIVES: dict[str, Callable[[Servers, Policy], Archive]] = {
@@ -141,17 +144,21 @@ def fetch(
         collection = COLLECTIONS.get(one.product)
         if collection is not None and collection.archive != "by_hand":
             by_root.setdefault(one.folder.parent, []).append(one)
-    for root, several in by_root.items():
-        root.mkdir(parents=True, exist_ok=True)
-        with owned(root):
-            manifest = Manifest(root)
-            todo: list[_Task] = []
-            for one in several:
-                name = COLLECTIONS[one.product].archive
-                archive = archives.setdefault(name, ARCHIVES[name](where, how))
-                todo += _tasks(one, archive, manifest, told, refresh)
-            _take(todo, manifest, told, progress or _silent)
-            _tidy(root / WORK)
+    try:
+        for root, several in by_root.items():
+            root.mkdir(parents=True, exist_ok=True)
+            with owned(root):
+                manifest = Manifest(root)
+                todo: list[_Task] = []
+                for one in several:
+                    name = COLLECTIONS[one.product].archive
+                    archive = archives.setdefault(name, ARCHIVES[name](where, how))
+                    todo += _tasks(one, archive, manifest, told, refresh)
+                _take(todo, manifest, told, progress or _silent)
+                _tidy(root / WORK)
+    finally:
+        for archive in archives.values():
+            archive.close()
     return told
 
 

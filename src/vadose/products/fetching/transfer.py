@@ -26,7 +26,10 @@ from vadose.products.fetching.base import (
 if TYPE_CHECKING:
     import requests
 
+#: Bytes that are asked of a connection at once.
 CHUNK = 1 << 18
+#: Attempts at a file that brings a little each time, for each that may bring nothing.
+MANY = 20
 #: Answers after which a server may be asked again.
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 
@@ -61,6 +64,45 @@ class Gate:
     def close(self, problem: FetchProblem) -> None:
         """Ask no more at all."""
         self.closed = problem
+
+
+class Sessions:
+    """Keep one session for each thread, as sessions are not made to be shared, and close them all.
+
+    Parameters
+    ----------
+    make
+        Makes a session.
+    """
+
+    def __init__(self, make: Callable[[], requests.Session]) -> None:
+        self._make = make
+        self._local = threading.local()
+        self._all: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def __call__(self) -> requests.Session:
+        """Give the session of this thread."""
+        if not hasattr(self._local, "session"):
+            self._local.session = self._make()
+            with self._lock:
+                self._all.append(self._local.session)
+        session: requests.Session = self._local.session
+        return session
+
+    def close(self) -> None:
+        """Close the sessions of all threads."""
+        while self._all:
+            self._all.pop().close()
+
+
+def open_session() -> requests.Session:
+    """Make a session without credentials, also without those of a ``.netrc``."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 @dataclass
@@ -110,20 +152,23 @@ def transfer(
     """
     check_url(offer.url)
     part.parent.mkdir(parents=True, exist_ok=True)
-    attempt, why = 0, ""
-    while attempt < policy.attempts:
+    attempt, failed, why = 0, 0, ""
+    while failed < policy.attempts and attempt < MANY * policy.attempts:
         gate.wait()
+        before = _size(part)
         try:
             _attempt(session(), offer, part, policy, check_url)
             return attempt
         except _Again as again:
             attempt, why = attempt + 1, again.why
+            # a connection that breaks again and again gets the file too, as long as it brings some of it
+            failed = 1 if _size(part) > before else failed + 1
             # unequal pauses, or all threads would come back at once
-            pause = policy.pause * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+            pause = policy.pause * 2 ** (failed - 1) * random.uniform(0.8, 1.2)  # noqa: S311
             pause = min(pause if again.wait is None else again.wait, policy.longest_pause)
             if again.is_busy:
                 gate.hold(pause)
-            elif attempt < policy.attempts:
+            elif failed < policy.attempts:
                 time.sleep(pause)
         except FetchProblem as problem:
             if isinstance(problem, LoginProblem):
@@ -141,10 +186,14 @@ def transfer(
             raise full from error
     raise FetchProblem(
         offer.name,
-        found=f"{why}, {policy.attempts} times",
+        found=f"{why}, {failed} times",
         expected="the whole file",
         remedy="Run the same command again later; what is here is kept.",
     )
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _attempt(
@@ -155,9 +204,10 @@ def _attempt(
     check_url: Callable[[str], None],
 ) -> None:
     import requests
+    import urllib3
 
     tag_path = part.with_name(part.name + ".tag")
-    done = part.stat().st_size if part.exists() else 0
+    done = _size(part)
     if offer.size is not None and done >= offer.size > 0:
         _verify(offer, part, done, None)
         return
@@ -180,7 +230,7 @@ def _attempt(
             if tag and not tag.startswith("W/"):
                 tag_path.write_text(tag, encoding="latin-1")
             _write(answer, part, start, offer, policy)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Again(f"a connection that broke ({type(error).__name__})") from error
     _verify(offer, part, part.stat().st_size, whole)
     tag_path.unlink(missing_ok=True)
@@ -248,7 +298,8 @@ def _write(answer: requests.Response, part: Path, start: int, offer: Offer, poli
     limit = offer.size if offer.size is not None else LARGEST
     total, mark, mark_time = start, start, time.monotonic()
     with part.open("ab" if start else "wb") as stream:
-        for chunk in answer.iter_content(CHUNK):
+        # what has come is given even where the connection then breaks, other than by iter_content
+        while chunk := answer.raw.read1(CHUNK, decode_content=False):
             if total == 0 and chunk.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
                 raise _web_page(offer, urlsplit(answer.url).hostname)
             total += len(chunk)

@@ -1,0 +1,141 @@
+"""From a recipe to the files on the disk: the same command plans, downloads, and lists what failed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vadose.cli import main
+from vadose.errors import RecipeProblem, UnknownName
+from vadose.pipeline.fetching import plan_fetch, wanted_of
+from vadose.pipeline.recipes import new_recipe
+from vadose.products.fetching import Policy
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from archive_server import archive
+
+sys.path.pop(0)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PERIOD = ("2019-12-01", "2019-12-03")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return new_recipe(
+        (147.1, -34.9, 147.9, -34.1),
+        PERIOD,
+        product="SPL3SMP_E",
+        model="random_forest",
+        out=tmp_path / "my.yaml",
+    )
+
+
+def call(*words, monkeypatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["vadose", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def by_product(recipe, **options):
+    return {one.product: one for one in wanted_of(recipe, **options)}
+
+
+def test_predictors_are_wanted_around_the_box_and_before_the_period(recipe):
+    wanted = by_product(recipe)
+    assert wanted["SPL3SMP_E"].region == (147.1, -34.9, 147.9, -34.1)
+    assert wanted["SPL3SMP_E"].period == PERIOD
+    assert wanted["IMERG_DAILY"].region == pytest.approx((146.6, -35.4, 148.4, -33.6))
+    assert wanted["IMERG_DAILY"].period == ("2019-11-21", "2019-12-03")  # an index over ten days
+    assert wanted["COPERNICUS_DEM"].period is None
+    assert wanted["ERA5_LAND"].variables == ("land_surface_temperature",)
+
+
+def test_files_go_where_the_recipe_looks_for_them(recipe, tmp_path):
+    assert by_product(recipe)["MOD13A2"].folder == tmp_path / "data/MOD13A2"
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content["build"]["sources"][1]["paths"] = ["elsewhere/ndvi/*.hdf"]
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert by_product(recipe)["MOD13A2"].folder == tmp_path / "elsewhere/ndvi"
+    assert by_product(recipe, out=Path("/big"))["MOD13A2"].folder == Path("/big/MOD13A2")
+
+
+def test_versions_are_named_by_product(recipe):
+    wanted = by_product(recipe, versions=["SPL3SMP_E=007"])
+    assert (wanted["SPL3SMP_E"].version, wanted["MOD13A2"].version) == ("007", None)
+    with pytest.raises(RecipeProblem, match="expected PRODUCT=VERSION"):
+        wanted_of(recipe, versions=["007"])
+    with pytest.raises(UnknownName, match="Did you mean 'SPL3SMP_E'"):
+        wanted_of(recipe, versions=["SPL3SMPE=007"])
+
+
+def test_own_files_and_the_sample_are_not_wanted():
+    assert wanted_of(EXAMPLES / "sample.yaml") == []
+    assert wanted_of(EXAMPLES / "delaware.yaml") == []
+    assert wanted_of(EXAMPLES / "south_africa_fused.yaml") == []
+
+
+def test_a_fusion_is_wanted_likewise(tmp_path):
+    path = tmp_path / "fusion.yaml"
+    content = {
+        "title": "ours",
+        "satellite": {"product": "SPL3SMP", "paths": ["data/SPL3SMP"]},
+        "model": {"product": "GLDAS_NOAH", "paths": ["data/GLDAS_NOAH"]},
+        "region": [0, 40, 10, 50],
+        "period": list(PERIOD),
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    satellite, model = wanted_of(path)
+    assert satellite.region == (0, 40, 10, 50)
+    assert model.region == (-0.5, 39.5, 10.5, 50.5)
+    assert [one.count for one in plan_fetch([satellite, model])] == [3, 24]
+
+
+def test_the_plan_is_printed_and_asks_nobody(recipe, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "CDSAPI_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "none"))
+    assert call("fetch", recipe, "--plan", monkeypatch=monkeypatch) == 0
+    text = capsys.readouterr().out
+    assert "SPL3SMP_E 006" in text
+    assert "MISSING, see below" in text
+    assert "machine urs.earthdata.nasa.gov login NAME password SECRET" in text
+    assert "~/.cdsapirc" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my.yaml"]
+
+
+def test_a_recipe_becomes_files_and_what_fails_is_listed_with_code_three(
+    tmp_path, recipe, monkeypatch, capsys
+):
+    pytest.importorskip("earthaccess")
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    sources = content["build"]["sources"]
+    content["build"]["sources"] = [sources[0], sources[4]]
+    content["predictors"] = ["elevation"]
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setenv("EARTHDATA_TOKEN", "token")
+    with archive() as served:
+        for day in (1, 2, 3):
+            served.add_granule(f"SMAP_L3_SM_P_E_2019120{day}_R18290_001.h5", b"data" * day)
+        for place in ("S35_00_E146", "S35_00_E147", "S36_00_E147"):
+            served.files[f"Copernicus_DSM_COG_30_{place}_00_DEM.tif"] = b"tile"
+        name = "SMAP_L3_SM_P_E_20191202_R18290_001.h5"
+        served.faults = {name: ["404"]}
+        monkeypatch.setattr("vadose.products.fetching.running.Servers", lambda: served.servers)
+        monkeypatch.setattr("vadose.pipeline.fetching.Policy", lambda **_: Policy(pause=0.01))
+        assert call("fetch", recipe, monkeypatch=monkeypatch) == 3
+        text = capsys.readouterr().out
+        assert "5 files are new" in text
+        assert "Failed (1):" in text
+        assert f"SPL3SMP_E: {name}: found no such file at the archive (404)" in text
+        assert call("recipe", "check", recipe, monkeypatch=monkeypatch) == 0  # one day of three
+        capsys.readouterr()
+        assert call("fetch", recipe, monkeypatch=monkeypatch) == 0
+        assert "1 files are new" in capsys.readouterr().out
+    assert len(list((tmp_path / "data/SPL3SMP_E").iterdir())) == 3
