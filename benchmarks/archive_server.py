@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -245,14 +246,24 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+class Quiet(ThreadingHTTPServer):
+    """Say nothing where the other side has gone: that is what is tried here."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over a connection that broke."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def archive() -> Iterator[Archive]:
     """Serve an archive on a free port of this machine for as long as it is used."""
     served = Archive()
     handler = type("Bound", (Handler,), {"archive": served})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = Quiet(("127.0.0.1", 0), handler)
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
