@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vadose.config import DEMO_RECIPE, read_recipe
 from vadose.errors import RecipeProblem, RunProblem
-from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, manifest, start
+from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, start
 
 if TYPE_CHECKING:
     from vadose.config.fusion import Fusion

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from vadose.report.runs import Importance, Method, Scores
 from vadose.report.scene import Pairs
@@ -113,6 +114,30 @@ def _density(axes: Axes, truth: Array, product: Array, *, zero: bool) -> None:
     bar.set_label("cells", fontsize=8, color=FAINT)
 
 
+def density_table(pairs: Pairs, bins: int = 120) -> pd.DataFrame:
+    """Lay the counts of the two panels out as a table: ``panel, truth, product, cells``."""
+    parts = []
+    for panel, truth, product in (
+        ("all cells", pairs.truth, pairs.product),
+        ("departures", pairs.truth_departure, pairs.product_departure),
+    ):
+        if not truth.size:
+            continue
+        counts, first, second = np.histogram2d(truth, product, bins=bins)
+        rows, columns = np.nonzero(counts)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "panel": panel,
+                    "truth": (first[rows] + first[rows + 1]) / 2,
+                    "product": (second[columns] + second[columns + 1]) / 2,
+                    "cells": counts[rows, columns].astype("i8"),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
 def _correlation(truth: Array, product: Array) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(np.corrcoef(truth, product)[0, 1]) if truth.size > 1 else float("nan")
@@ -129,7 +154,6 @@ def gain_bars(scores: Scores, order: Sequence[str]) -> Figure:
         Their names from top to bottom.
     """
     figure = new_figure(9.6, 0.34 * len(order) + 1.25)
-    left, right = figure.subplots(1, 2, sharey=True)
     methods = [scores.methods[name] for name in order]
     nearest = scores.methods.get("nearest")
     baselines = {
@@ -140,19 +164,26 @@ def gain_bars(scores: Scores, order: Sequence[str]) -> Figure:
     rmse = np.array([method.pooled.rmse for method in methods])
     inside = np.array([method.within_cell.r for method in methods])
     rmse_start = nearest.pooled.rmse if nearest else float(np.nanmax(rmse))
+    has_inside = bool(np.isfinite(inside).any())
+    panels = figure.subplots(1, 2 if has_inside else 1, sharey=True, squeeze=False)[0]
+    left = panels[0]
     _lollipops(left, methods, rmse, start=rmse_start, bar=rmse_start, sign=-1.0, digits=4)
     _references(left, {words: method.pooled.rmse for words, method in baselines.items()})
-    smooth = {words: m.within_cell.r for words, m in baselines.items() if words == "smooth"}
-    _lollipops(right, methods, inside, start=0.0, bar=smooth.get("smooth", 0.0), sign=1.0, digits=2)
-    if np.nanmin([*inside, 0.0]) >= 0:
-        right.set_xlim(left=0)
-    _references(right, smooth)
     set_title(left, "")
-    set_title(right, "")
+    if has_inside:
+        right = panels[1]
+        smooth = {words: m.within_cell.r for words, m in baselines.items() if words == "smooth"}
+        _lollipops(
+            right, methods, inside, start=0.0, bar=smooth.get("smooth", 0.0), sign=1.0, digits=2
+        )
+        if np.nanmin([*inside, 0.0]) >= 0:
+            right.set_xlim(left=0)
+        _references(right, smooth)
+        set_title(right, "")
+        right.set_xlabel("r inside coarse cells — further right is better", fontsize=8.5, color=INK)
     unit = pretty_unit(scores.unit)
     left.set_xlabel(f"RMSE ({unit}) — further left is better", fontsize=8.5, color=INK)
-    right.set_xlabel("r inside coarse cells — further right is better", fontsize=8.5, color=INK)
-    left.set_yticks(range(len(order)), [_short(method.title) for method in methods])
+    left.set_yticks(range(len(order)), [short(method.title) for method in methods])
     for label, name in zip(left.get_yticklabels(), order, strict=True):
         label.set_fontweight("bold" if name == scores.best else "normal")
         label.set_color(FAINT if scores.methods[name].is_baseline else INK)
@@ -238,7 +269,7 @@ def importance_bars(importances: Sequence[Importance]) -> Figure:
         ecolor=INK,
         elinewidth=0.8,
     )
-    axes.set_yticks(rows, [_short(row.predictor.replace("_", " ")) for row in shown])
+    axes.set_yticks(rows, [short(row.predictor.replace("_", " ")) for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     more = len(importances) - len(shown)
     label = "importance" + (f" (and {more} smaller ones)" if more > 0 else "")
@@ -273,7 +304,7 @@ def closure_histogram(residual: Array, *, unit: str) -> Figure:
     return figure
 
 
-def _short(text: str, length: int = 38) -> str:
+def short(text: str, length: int = 38) -> str:
     """Cut a label that would push the chart off the page; no dollar sign starts a formula."""
     text = " ".join(text.split()).replace("$", r"\$")
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from vadose.report import explanation_charts as charts
-from vadose.report.html import Picture, _environment
+from vadose.report.pages import environment
+from vadose.report.plates import Picture
 from vadose.report.runs import NAN, Number, Record, read_record
 from vadose.report.style import png, pretty_unit
 from vadose.report.tables import Cell, number, whole
@@ -164,9 +165,9 @@ def write_explanation(run: Path) -> Path:
     MissingExtra
         When matplotlib or jinja2 is not installed.
     """
-    environment = _environment()
+    templates = environment()
     found = read_explanation(Path(run))
-    page = environment.get_template("explanation.html.j2").render(content(found))
+    page = templates.get_template("explanation.html.j2").render(content(found))
     target = Path(run) / "explanation.html"
     with replaced(target, overwrite=True) as partial:
         partial.write_text(page, encoding="utf-8")

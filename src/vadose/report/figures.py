@@ -10,6 +10,7 @@ from odc.geo.geobox import GeoBox
 
 from vadose.report.frames import Frame, frame_of
 from vadose.report.graticule import degrees, draw_graticule
+from vadose.report.scales import draw_scale_bar
 from vadose.report.scene import Scene, busiest_window
 from vadose.report.style import (
     BORDER,
@@ -76,7 +77,7 @@ def map_panels(scene: Scene, *, unit: str, window: Window | None = None) -> Figu
     )
     axes = figure.subplots(rows, columns, squeeze=False)
     flat = list(axes.ravel())
-    low, high = _limits([field for _, field in panels])
+    low, high = value_limits([field for _, field in panels])
     for place, (title, field) in enumerate(panels):
         image = draw_map(
             flat[place], frame, fine, field, cmap=moisture_colours(), vmin=low, vmax=high
@@ -86,13 +87,15 @@ def map_panels(scene: Scene, *, unit: str, window: Window | None = None) -> Figu
         draw_graticule(flat[0], frame, labels=True)
         for other in flat[1:]:
             draw_graticule(other, frame)
+        draw_scale_bar(flat[0], frame)
     else:
         for other in flat:
             draw_graticule(other, frame, labels=not frame.is_global and other is flat[0])
             _mark(other, frame, fine, busiest_window(scene))
+        draw_scale_bar(flat[0], frame)
     name = f"soil moisture ({pretty_unit(unit)})"
     if scene.truth is None:
-        _colour_bar(figure, image, flat, name)
+        add_colour_bar(figure, image, flat, name)
         return figure
     difference = product - truth
     bound = _bound(difference)
@@ -101,11 +104,11 @@ def map_panels(scene: Scene, *, unit: str, window: Window | None = None) -> Figu
     )
     set_title(flat[3], "Downscaled − truth")
     if rows == 2:
-        _colour_bar(figure, image, list(axes[:, 0]), name)
-        _colour_bar(figure, last, list(axes[:, 1]), f"difference ({pretty_unit(unit)})")
+        add_colour_bar(figure, image, list(axes[:, 0]), name)
+        add_colour_bar(figure, last, list(axes[:, 1]), f"difference ({pretty_unit(unit)})")
     else:
-        _colour_bar(figure, image, flat[:3], name)
-        _colour_bar(figure, last, flat[3:], f"difference ({pretty_unit(unit)})", shrink=0.95)
+        add_colour_bar(figure, image, flat[:3], name)
+        add_colour_bar(figure, last, flat[3:], f"difference ({pretty_unit(unit)})", shrink=0.95)
     return figure
 
 
@@ -207,9 +210,10 @@ def _ring(grid: GeoBox, size: int = 40) -> npt.NDArray[np.float64]:
     return np.column_stack([longitude, latitude])
 
 
-def _colour_bar(
+def add_colour_bar(
     figure: Figure, image: AxesImage, axes: list[Axes], label: str, *, shrink: float = 0.6
 ) -> None:
+    """Draw a horizontal colour bar below some panels."""
     from matplotlib.ticker import MaxNLocator
 
     bar = figure.colorbar(
@@ -230,7 +234,7 @@ def _colour_bar(
     bar.set_label(label, fontsize=8.5, color=INK)
 
 
-def _limits(fields: list[Array]) -> tuple[float, float]:
+def value_limits(fields: list[Array]) -> tuple[float, float]:
     """Give the 2nd and 98th percentile of all values, apart from each other."""
     values = np.concatenate([field[np.isfinite(field)] for field in fields])
     if not values.size:

@@ -47,8 +47,8 @@ class Input(Record):
     citation: str = ""
 
 
-class Manifest(Record):
-    """Say who ran what, when and with which versions."""
+class Provenance(Record):
+    """Say who made what from what, when and with which versions."""
 
     title: str
     command: str
@@ -61,8 +61,14 @@ class Manifest(Record):
     seconds: Number = NAN
     libraries: dict[str, str] = {}
     inputs: list[Input] = []
+
+
+class Manifest(Provenance):
+    """Say which method of a run made the product, and what is to be kept in mind."""
+
     target: str = "soil_moisture"
     method: str
+    method_title: str = ""
     warnings: list[str] = []
 
 
@@ -104,6 +110,7 @@ class Scores(Record):
     target: str = "soil_moisture"
     unit: str = ""
     n: Number = NAN
+    reference: str = ""
     best: str
     methods: dict[str, Method]
 
@@ -143,6 +150,8 @@ class Run:
         Cubes, read lazily; `truth` is None where the run had none.
     held
         Scores of what the recipe kept from learning; None where it kept nothing.
+    is_scored
+        Whether there was a truth or a station to judge by; if not, all scores are NaN.
     """
 
     path: Path
@@ -154,6 +163,7 @@ class Run:
     product: xr.Dataset
     truth: xr.Dataset | None
     held: Held | None = None
+    is_scored: bool = True
 
     @property
     def fine_grid(self) -> GeoBox:
@@ -183,7 +193,9 @@ def read_run(path: Path) -> Run:
             expected="the folder of a finished run",
         )
     manifest = read_record(path / "manifest.json", Manifest)
-    scores = read_record(path / "scores.json", Scores)
+    # a run without truth and stations has none, and is told of all the same
+    is_scored = (path / "scores.json").exists() or _is_judged(path)
+    scores = read_record(path / "scores.json", Scores) if is_scored else _unjudged(path, manifest)
     for name in (scores.best, manifest.method):
         if name not in scores.methods:
             raise RunProblem(
@@ -203,6 +215,7 @@ def read_run(path: Path) -> Run:
         product=_cube(path / "product.zarr", manifest.target),
         truth=_cube(truth, manifest.target) if truth.exists() else None,
         held=read_record(held, Held) if held.exists() else None,
+        is_scored=is_scored,
     )
     if run.truth is not None and tuple(grid_of(run.truth).shape) != tuple(run.fine_grid.shape):
         raise RunProblem(
@@ -212,6 +225,20 @@ def read_run(path: Path) -> Run:
             remedy="Run the job again, so that truth and product come from one run.",
         )
     return run
+
+
+def _is_judged(path: Path) -> bool:
+    """Tell whether a run has something to judge it by, and therefore must have scores."""
+    return (path / "truth.zarr").exists() or (path / "stations.nc").exists()
+
+
+def _unjudged(path: Path, manifest: Manifest) -> Scores:
+    """Give scores that know nothing, of the published method alone."""
+    cube = open_cube(path / "product.zarr")
+    unit = str(cube[manifest.target].attrs.get("units", "")) if manifest.target in cube else ""
+    title = manifest.method_title or manifest.method.replace("_", " ")
+    methods = {manifest.method: Method(title=title, pooled=Metrics())}
+    return Scores(target=manifest.target, unit=unit, best=manifest.method, methods=methods)
 
 
 R = TypeVar("R", bound=Record)

@@ -18,6 +18,8 @@ Array = npt.NDArray[np.floating]
 
 #: Cells beyond which further moments are left out of the scatter plots.
 MOST_CELLS = 20_000_000
+#: Cells of all moments together among which the fullest moment is looked for.
+MOST_LOOKED_AT = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,20 @@ class Pairs:
 
 
 def read_scene(run: Run) -> Scene:
-    """Read the moment at which the product has most values; the first of equals."""
+    """Read the moment at which the product has most values; the first of equals.
+
+    Of a long record so many moments are looked at, evenly chosen, as keep reading short.
+    """
     target = run.manifest.target
     product = run.product[target]
     when, place = "", 0
     if "time" in product.dims:
-        place = int(np.argmax(product.notnull().sum(["y", "x"]).values))
-        when = _words(product["time"].values[place])
+        steps, cells = product.sizes["time"], run.fine_grid.shape.x * run.fine_grid.shape.y
+        most = min(steps, max(MOST_LOOKED_AT // cells, 1))
+        places = np.unique(np.linspace(0, steps - 1, most).round().astype("i8"))
+        count = product.isel(time=places).notnull().sum(["y", "x"]).values
+        place = int(places[np.argmax(count)])
+        when = day_words(product["time"].values[place])
     owner = owners(run.fine_grid, run.coarse_grid)
     coarse, fine = _moment(run.coarse[target], product, place), _moment(product, product, place)
     if "closure_residual" in run.product:
@@ -211,10 +220,10 @@ def _moment(array: xr.DataArray, product: xr.DataArray, place: int) -> Array:
         wanted = product["time"].values[place]
         found = np.flatnonzero(array["time"].values == wanted)
         if not len(found):
-            times = [_words(time) for time in array["time"].values[[0, -1]]]
+            times = [day_words(time) for time in array["time"].values[[0, -1]]]
             raise RunProblem(
                 "run folder",
-                found=f"no {array.name} at {_words(wanted)} in a cube over {times[0]} to {times[1]}",
+                found=f"no {array.name} at {day_words(wanted)} in a cube over {times[0]} to {times[1]}",
                 expected="the times of the product in coarse.zarr and truth.zarr",
                 remedy="Run the job again, so that all cubes come from one run.",
             )
@@ -222,6 +231,13 @@ def _moment(array: xr.DataArray, product: xr.DataArray, place: int) -> Array:
     return np.asarray(array.squeeze(drop=True).values)
 
 
-def _words(moment: np.datetime64) -> str:
+def day_words(moment: np.datetime64) -> str:
+    """Write a moment, its hours only where they are not zero.
+
+    Examples
+    --------
+    >>> day_words(np.datetime64("2020-01-31")), day_words(np.datetime64("2020-01-31T06:00"))
+    ('2020-01-31', '2020-01-31 06:00')
+    """
     text = str(np.datetime_as_string(moment, unit="m"))
     return text.removesuffix("T00:00").replace("T", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from vadose.errors import MissingExtra
@@ -28,6 +29,12 @@ ORIGIN_COLOURS = {
 #: Origins of pixels that have no value.
 WITHOUT_VALUE = ("missing", "masked")
 DOTS_PER_INCH = 180
+#: Size of most of the type in figures, points.
+DESIGN_FONT = 8.5
+#: What was measured, in every chart.
+MEASURED = "#1a1a1a"
+#: Okabe and Ito's colours for methods beside the published one and the baselines.
+_OTHERS = ("#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#6a5acd", "#8c6d31", "#5b8c5a")
 
 _UNITS = {"m3 m-3": "m³ m⁻³", "mm day-1": "mm day⁻¹", "kg m-2": "kg m⁻²", "1": ""}
 
@@ -68,6 +75,20 @@ def difference_colours() -> Colormap:
     return colormaps["BrBG"]
 
 
+def method_colours(names: Sequence[str], published: str) -> dict[str, str]:
+    """Give each method its colour: the published one blue, the baselines grey, others apart from each other.
+
+    Examples
+    --------
+    >>> method_colours(["nearest", "forest", "closed"], "closed")
+    {'nearest': '#8b959c', 'forest': '#e69f00', 'closed': '#1b6ca8'}
+    """
+    fixed = {"nearest": NEUTRAL, "smooth": "#b9a26a", published: BETTER}
+    others = [name for name in names if name not in fixed]
+    free = {name: _OTHERS[place % len(_OTHERS)] for place, name in enumerate(others)}
+    return {name: fixed.get(name) or free[name] for name in names}
+
+
 def set_title(axes: Axes, text: str) -> None:
     """Write the title of a panel, small and to the left."""
     axes.set_title(text, loc="left", fontsize=9.5, color=INK, pad=4)
@@ -98,8 +119,9 @@ def pretty_unit(unit: str) -> str:
     return _UNITS.get(unit, unit)
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Figure, *, dots_per_inch: int | None = None) -> bytes:
     """Draw a figure as PNG, without the name and version of the software that drew it."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
+    dots = "figure" if dots_per_inch is None else dots_per_inch
+    figure.savefig(content, format="png", dpi=dots, metadata={"Software": None})
     return content.getvalue()

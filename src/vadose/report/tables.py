@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from vadose.report.runs import Held, Run, Scores
+from vadose.report.runs import Held, Provenance, Scores
 from vadose.report.style import WITHOUT_VALUE
 from vadose.schema import ORIGIN
 
@@ -257,9 +257,8 @@ def place_warnings(warnings: Sequence[str]) -> dict[str, list[str]]:
     return placed
 
 
-def manifest_rows(run: Run) -> list[tuple[str, str]]:
-    """Give what repeats the run, as pairs of name and value; what is unknown is left out."""
-    manifest = run.manifest
+def made_rows(manifest: Provenance) -> list[tuple[str, str]]:
+    """Give what repeats a run, as pairs of name and value; what is unknown is left out."""
     libraries = ", ".join(f"{name} {version}" for name, version in manifest.libraries.items())
     pairs = [
         ("vadose", " at commit ".join(filter(None, [manifest.vadose, manifest.commit or ""]))),

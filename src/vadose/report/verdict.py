@@ -29,6 +29,18 @@ class Fact:
     note: str = ""
 
 
+def judge_run(run: Run) -> Verdict:
+    """Judge the published method of a run; say so where nothing could judge it."""
+    if run.is_scored:
+        return judge(run.scores, run.manifest.method)
+    title = run.scores.methods[run.manifest.method].title
+    sentence = (
+        f"“{title}” was not judged: the run had neither a withheld truth nor stations, so nobody can say "
+        "whether the fine pattern is right."
+    )
+    return Verdict(sentence, "mixed", ())
+
+
 def judge(scores: Scores, published: str) -> Verdict:
     """Judge the published method against the two ways of doing nothing.
 
@@ -134,14 +146,17 @@ def facts(run: Run) -> list[Fact]:
     if smooth is not None and np.isfinite(smooth.within_cell.r):
         detail = f"smooth interpolation: {number(smooth.within_cell.r, 2)}"
     rows, columns = run.fine_grid.shape
+    size = Fact(
+        "Cell size",
+        f"{cell_size(run.coarse_grid)} → {cell_size(run.fine_grid)}",
+        f"{whole(rows)} × {whole(columns)} cells",
+    )
+    if not run.is_scored:
+        return [size, Fact("Dates", whole(run.product.sizes.get("time", 1)))]
     return [
         Fact("RMSE", f"{number(method.pooled.rmse, 4)} {unit}".strip(), against),
         Fact("r inside coarse cells", number(method.within_cell.r, 2), detail),
-        Fact(
-            "Cell size",
-            f"{cell_size(run.coarse_grid)} → {cell_size(run.fine_grid)}",
-            f"{whole(rows)} × {whole(columns)} cells",
-        ),
+        size,
         Fact("Largest closure error", small(method.closure_max), unit),
         Fact("Samples judged", whole(scores.n)),
     ]

@@ -1,0 +1,446 @@
+"""Chapters of the report: for each what is told, and its plates; what a run has no data for is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vadose.report import (
+    charts,
+    checks,
+    dates,
+    explanation_charts,
+    figures,
+    fitting,
+    fusion_charts,
+    series_charts,
+    station_charts,
+    tables,
+    trust,
+)
+from vadose.report.choices import days_of
+from vadose.report.fusion import Told as FusionTold
+from vadose.report.judged import Judged
+from vadose.report.plates import Plate
+from vadose.report.runs import Run
+from vadose.report.scene import Scene, busiest_window, read_pairs
+from vadose.report.series import read_series, series_table, taylor_points
+from vadose.report.stations import COLUMNS, tell_stations, used_stations
+
+if TYPE_CHECKING:
+    from vadose.report.explanation import Explanation
+
+#: Largest closure error, in units of the target, that is float32 rounding and nothing else.
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Hold what is told, by name in the template, and the plates."""
+
+    told: dict[str, Any] = field(default_factory=dict)
+    plates: tuple[Plate, ...] = ()
+
+
+def maps(run: Run, scene: Scene) -> Chapter:
+    """Tell of one moment on maps: coarse input, product, truth; the whole and a close-up; origins."""
+    unit = run.scores.unit
+    sizes = f"{tables.cell_size(scene.coarse_grid)} and {tables.cell_size(scene.fine_grid)}"
+    window = busiest_window(scene)
+    where = figures.window_words(scene.fine_grid, window)
+    shown = "coarse input, downscaled product"
+    shown += ", truth and the difference of the last two" if scene.truth is not None else ""
+    plates = [
+        Plate(
+            "map",
+            lambda: figures.map_panels(scene, unit=unit),
+            f"Maps of soil moisture at {sizes}: {shown}.",
+            lambda: _scene_table(scene),
+        ),
+        Plate(
+            "zoom",
+            lambda: figures.map_panels(scene, unit=unit, window=window),
+            f"The same maps over {where}: {shown}.",
+            lambda: _scene_table(scene, window),
+        ),
+    ]
+    if scene.origin is not None:
+        origin = scene.origin
+        plates.append(
+            Plate(
+                "origin",
+                lambda: figures.origin_map(origin, scene.fine_grid),
+                "Map of where each value comes from. The counts are those of the table.",
+                lambda: pd.DataFrame(map(vars, tables.origin_rows(origin))),
+            )
+        )
+    return Chapter({"where": where}, tuple(plates))
+
+
+def _scene_table(scene: Scene, window: figures.Window | None = None) -> pd.DataFrame:
+    cells = window or (slice(None), slice(None))
+    product = scene.product[cells]
+    parent = np.where(scene.owner >= 0, scene.coarse.ravel()[np.maximum(scene.owner, 0)], np.nan)
+    known = np.isfinite(product) | np.isfinite(parent[cells])
+    rows, columns = np.nonzero(known)
+    grid = scene.fine_grid if window is None else scene.fine_grid[window]
+    table = {
+        "x": grid.affine.c + grid.affine.a * (columns + 0.5),
+        "y": grid.affine.f + grid.affine.e * (rows + 0.5),
+        "coarse": parent[cells][known],
+        "downscaled": product[known],
+    }
+    if scene.truth is not None:
+        table["truth"] = scene.truth[cells][known]
+    return pd.DataFrame(table)
+
+
+def days(run: Run, asked: Sequence[str] = ()) -> Chapter:
+    """Tell of chosen dates, and of the one with most gaps."""
+    unit, plates = run.scores.unit, []
+    told: dict[str, Any] = {}
+    shown = dates.read_days(run, dates.chosen_places(run, asked))
+    if shown:
+        told["dates"] = [day.when for day in shown]
+        plates.append(
+            Plate(
+                "dates",
+                lambda: dates.draw_days(shown, unit=unit),
+                f"Maps of {', '.join(day.when for day in shown)}: coarse input and downscaled product in one "
+                "colour scale.",
+                lambda: dates.days_table(shown),
+            )
+        )
+    gaps = dates.gappiest(run)
+    if gaps is not None:
+        told["gap_day"] = gaps.when
+        told["fills_gaps"] = len(gaps.fields) > 2 or _is_filled(gaps)
+        plates.append(
+            Plate(
+                "gaps",
+                lambda: dates.draw_days([gaps], unit=unit),
+                f"Maps of {gaps.when}: {', '.join(title.lower() for title, _, _ in gaps.fields)}.",
+                lambda: dates.days_table([gaps]),
+            )
+        )
+    return Chapter(told, tuple(plates))
+
+
+def _is_filled(day: dates.Day) -> bool:
+    """Tell whether the product has a value on more of its cells than the coarse field has."""
+    coarse, fine = day.fields[0][1], day.fields[-1][1]
+    return bool(np.isfinite(fine).mean() > 1.1 * np.isfinite(coarse).mean())
+
+
+def fusion(told: FusionTold | None) -> Chapter:
+    """Tell of the fusion's fillers, on hidden values."""
+    if told is None:
+        return Chapter({"fusion": None})
+    plates: list[Plate] = []
+    if told.table is not None:
+        table = told.table
+        is_drawn = table["kind"].isin(["age", "length"]) & (table["n"] > 0)
+        if is_drawn.any():
+            plates.append(
+                Plate(
+                    "gap_errors",
+                    lambda: fusion_charts.errors_by_age(told),
+                    "RMSE of every filler on hidden values by days since the last observation and by length "
+                    "of the gap, with intervals.",
+                    lambda: table[is_drawn],
+                )
+            )
+    return Chapter({"fusion": told}, tuple(plates))
+
+
+def scores(run: Run, scene: Scene) -> Chapter:
+    """Tell of the scores against the withheld truth."""
+    unit, plates = run.scores.unit, []
+    if run.is_scored:
+        order = tables.score_order(run.scores)
+        plates.append(
+            Plate(
+                "gains",
+                lambda: charts.gain_bars(run.scores, order),
+                "RMSE and correlation inside coarse cells of every method, beside the baselines. "
+                "The numbers are those of the table.",
+                lambda: _score_table(run, order),
+            )
+        )
+    pairs = read_pairs(run) if scene.truth is not None else None
+    if pairs is not None:
+        plates.append(
+            Plate(
+                "scatter",
+                lambda: charts.scatter_density(pairs, unit=unit),
+                "Counts of cells by true and downscaled soil moisture, over all cells and as "
+                "departures from the mean of the coarse cell, with the line of equality.",
+                lambda: charts.density_table(pairs),
+            )
+        )
+    return Chapter({}, tuple(plates))
+
+
+def _score_table(run: Run, order: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for name in order:
+        method = run.scores.methods[name]
+        inside = {f"within_cell_{key}": value for key, value in method.within_cell}
+        rows.append({"method": name, "title": method.title, **dict(method.pooled), **inside})
+    return pd.DataFrame(rows)
+
+
+def model(run: Run, explained: Explanation | None) -> Chapter:
+    """Tell what the method relies on: importances of its own, and sensitivity where it was explained."""
+    plates = []
+    if run.importances:
+        first = run.importances[0].predictor.replace("_", " ")
+        plates.append(
+            Plate(
+                "importances",
+                lambda: charts.importance_bars(run.importances),
+                f"Bars of the importance of {len(run.importances)} predictors, {first} first.",
+                lambda: pd.DataFrame(map(vars, run.importances)),
+            )
+        )
+    if explained is not None:
+        plates += [
+            Plate(
+                "shuffled",
+                lambda: explanation_charts.importance_panels(explained),
+                "Importance of each group of features by several measures, with intervals.",
+                lambda: pd.DataFrame([dict(row) for row in explained.importances]),
+            ),
+            Plate(
+                "sensitivity",
+                lambda: explanation_charts.sensitivity_lines(explained),
+                "Share of the variance of the predictions that each group of features accounts for, at every "
+                "scale.",
+                lambda: pd.DataFrame([dict(row) for row in explained.sensitivity]),
+            ),
+        ]
+    return Chapter({"explained": explained}, tuple(plates))
+
+
+def fit(run: Run) -> Chapter:
+    """Tell how the models give the parts of the split: density of the pairs, and the scores of every day."""
+    unit, plates = run.scores.unit, []
+    found = fitting.read_scatter(run)
+    if found is not None:
+        plates.append(
+            Plate(
+                "fit_scatter",
+                lambda: fitting.fit_scatter(found, run, unit=unit),
+                "Counts of predicted against coarse values in the parts for training, validation and test.",
+                lambda: fitting.scatter_table(found),
+            )
+        )
+    daily = fitting.read_daily(run)
+    if daily is not None:
+        plates.append(
+            Plate(
+                "fit_daily",
+                lambda: fitting.fit_daily(daily, run, unit=unit),
+                "Box plots of the daily R, ubRMSE, bias and RMSE of every part of the split.",
+                lambda: daily,
+            )
+        )
+    return Chapter({}, tuple(plates))
+
+
+def stations(run: Run, judged: Judged | None) -> Chapter:
+    """Tell of the scores at stations."""
+    if judged is None or not judged.has_stations:
+        return Chapter({"stations": None})
+    told: dict[str, Any] = {"stations": tell_stations(judged, told_already=run.manifest.warnings)}
+    plates = [*_over_stations(run, judged), *_over_strata(run, judged), *_at_stations(run, judged)]
+    told["has_series"] = any(plate.name == "series" for plate in plates)
+    return Chapter(told, tuple(plates))
+
+
+def _over_stations(run: Run, judged: Judged) -> list[Plate]:
+    unit, name = run.scores.unit, judged.summary.publish
+    titles = {key: judged.title(key) for key in judged.summary.views["values"]}
+    table = judged.table("stations", COLUMNS)
+    own = used_stations(judged, name)
+    if table is None or own is None:
+        return []
+    used = table[(table["view"] == "values") & table["station"].isin(set(own["station"]))]
+    plates = [
+        Plate(
+            "boxes",
+            lambda: station_charts.boxes(used, titles, name, unit=unit),
+            f"Box plots over {len(own)} stations of R, ubRMSE, bias and RMSE of every product.",
+            lambda: used,
+        )
+    ]
+    if {"lon", "lat"} <= set(own.columns):
+        gains = judged.table("gains", ("view", "baseline", "product", "station", "delta_ubrmse"))
+        places = own[["station", "lon", "lat"]].drop_duplicates("station")
+        if gains is not None and name != "nearest":
+            is_own = (gains["view"] == "values") & (gains["baseline"] == "nearest")
+            gain = gains[is_own & (gains["product"] == name)].drop_duplicates("station")
+            by_name = gain.set_index("station")["delta_ubrmse"]
+            places = places.assign(gain=by_name.reindex(places["station"]).to_numpy("f8"))
+            plates.append(
+                Plate(
+                    "station_map",
+                    lambda: station_charts.station_map(places, run.fine_grid, unit=unit),
+                    "Map of the stations, coloured by the gain in ubRMSE over the coarse value.",
+                    lambda: places,
+                )
+            )
+    return plates
+
+
+def _over_strata(run: Run, judged: Judged) -> list[Plate]:
+    unit, name = run.scores.unit, judged.summary.publish
+    titles = {key: judged.title(key) for key in judged.summary.views["values"]}
+    plates = []
+    strata = judged.table("strata", ("label", "stratum", "product", "view", "r", "ubrmse", "bias"))
+    if strata is not None:
+        kept = strata[strata["product"].isin(["nearest", "smooth", name])]
+        season = kept[kept["label"] == "season"]
+        if season["stratum"].nunique() > 1:
+            plates.append(
+                Plate(
+                    "seasons",
+                    lambda: station_charts.seasons(season, "season", titles, name, unit=unit),
+                    "Median R, ubRMSE and bias over stations in every season, with quartiles.",
+                    lambda: season,
+                )
+            )
+    daily = judged.table("daily", ("product", "time", "r", "rmse", "ubrmse", "bias"))
+    if daily is not None and daily["rmse"].notna().any() and daily["time"].nunique() > 2:
+        plates += [
+            Plate(
+                "daily",
+                lambda: station_charts.daily_lines(daily, titles, name, unit=unit),
+                "R, ubRMSE and bias over the stations on every day, of the product and the coarse value.",
+                lambda: daily[daily["product"].isin(["nearest", name])],
+            ),
+            Plate(
+                "daily_boxes",
+                lambda: station_charts.boxes(daily, titles, name, unit=unit),
+                "Box plots of the daily R, ubRMSE, bias and RMSE of every product.",
+                lambda: daily,
+            ),
+        ]
+    return plates
+
+
+def _at_stations(run: Run, judged: Judged) -> list[Plate]:
+    unit, name = run.scores.unit, judged.summary.publish
+    titles = {key: judged.title(key) for key in judged.summary.views["values"]}
+    series = read_series(run, judged, days=days_of(run))
+    if series is None:
+        return []
+    points = taylor_points(series)
+    plates = [
+        Plate(
+            "taylor",
+            lambda: station_charts.taylor(points, titles, name),
+            "Taylor diagram: correlation with the stations and standard deviation over theirs, medians of "
+            "every product and single stations of the published one.",
+            lambda: points,
+        )
+    ]
+    if series.pairs.sizes["time"] > 2:
+        names = ", ".join(series.drawn)
+        plates += [
+            Plate(
+                "series",
+                lambda: series_charts.time_series(series, titles, name, unit=unit),
+                f"Series at the stations {names}: measured, product and coarse value"
+                + (", with bars of precipitation." if series.rain is not None else "."),
+                lambda: series_table(series),
+            ),
+            Plate(
+                "agreement",
+                lambda: series_charts.agreement(series, titles, name, unit=unit),
+                f"Product against reading, and cumulative distributions, at the stations {names}.",
+                lambda: series_table(series),
+            ),
+        ]
+    return plates
+
+
+def trusted(run: Run, judged: Judged | None) -> Chapter:
+    """Tell how far the product may be trusted: hat, intervals, area of applicability."""
+    unit, plates = run.scores.unit, []
+    widths = trust.width_layers(run)
+    if widths:
+        plates.append(
+            Plate(
+                "widths",
+                lambda: trust.draw_layers(widths, run.fine_grid, label="soil moisture", unit=unit),
+                "Maps of the mean width of the intervals and of the spread of the model.",
+                lambda: trust.layers_table(widths, run.fine_grid),
+            )
+        )
+    area = trust.applicability_layers(run)
+    if area:
+        plates.append(
+            Plate(
+                "applicability",
+                lambda: trust.draw_layers(area, run.fine_grid, label="index", unit=""),
+                "Map of the share of dates on which the model has learned from the like, and of the "
+                "dissimilarity index.",
+                lambda: trust.layers_table(area, run.fine_grid),
+            )
+        )
+    hat = None if judged is None else trust.hat_layers(judged)
+    if hat is not None:
+        layers, grid = hat
+        plates.append(
+            Plate(
+                "hat",
+                lambda: trust.draw_layers(layers, grid, label="standard error", unit=unit),
+                "Maps of the error of each method after a three-cornered hat.",
+                lambda: trust.layers_table(layers, grid),
+            )
+        )
+    inside = float(np.nanmean(area[0].field)) if area and np.isfinite(area[0].field).any() else None
+    told = {
+        "coverage": trust.tell_coverage(judged),
+        "hat": None if judged is None else judged.summary.hat,
+        "hat_titles": {} if judged is None else judged.summary.titles,
+        "inside_share": inside,
+    }
+    return Chapter(told, tuple(plates))
+
+
+def closing(run: Run, scene: Scene, judged: Judged | None) -> Chapter:
+    """Tell of closure, seams and resolution, and of what aligning the sources did."""
+    closed = np.abs(scene.closure)
+    largest = largest_closure(scene)
+    plates = []
+    if largest > ROUNDING:
+        plates.append(
+            Plate(
+                "closure",
+                lambda: charts.closure_histogram(scene.closure, unit=run.scores.unit),
+                "Histogram of the closure error over the coarse cells.",
+                lambda: pd.DataFrame({"residual": scene.closure}),
+            )
+        )
+    told = {
+        "closure": {
+            "cells": tables.whole(closed.size),
+            "largest": tables.small(largest),
+            "typical": tables.small(float(np.median(closed)) if closed.size else float("nan")),
+            "is_rounding": largest <= ROUNDING,
+        },
+        "checks": checks.tell_checks(judged),
+        "alignment": checks.read_alignment(run),
+    }
+    return Chapter(told, tuple(plates))
+
+
+def largest_closure(scene: Scene) -> float:
+    """Give the largest closure error of a scene; NaN where there is none."""
+    return float(np.abs(scene.closure).max()) if scene.closure.size else float("nan")

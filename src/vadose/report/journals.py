@@ -1,0 +1,105 @@
+"""Sizes of figures that journals ask for: the widths of their columns, their type and their dots per inch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vadose.errors import UnknownName
+from vadose.report.style import DESIGN_FONT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MILLIMETRES_PER_INCH = 25.4
+#: Width in inches from which on a figure is laid out for both columns.
+WIDE = 6.5
+#: Families that journals like, of which the first that is installed is taken.
+FAMILIES = ("Arial", "Helvetica", "Liberation Sans", "Nimbus Sans", "DejaVu Sans")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Hold what a journal asks of figures.
+
+    Attributes
+    ----------
+    single, double
+        Width of one column and of both, mm.
+    height
+        Most that a page has room for, mm.
+    font
+        Size of the type, points.
+    smallest
+        The least of it, points.
+    dots_per_inch
+        Of pictures made of dots.
+    """
+
+    single: float
+    double: float
+    height: float
+    font: float
+    smallest: float
+    dots_per_inch: int = 300
+
+
+#: By name, from the journals' guides for authors; ``screen`` leaves figures as they are on the page.
+STYLES: dict[str, Journal | None] = {
+    "screen": None,
+    "agu": Journal(95, 190, 230, 8, 6),
+    "elsevier": Journal(90, 190, 240, 7.5, 6),
+    "ieee": Journal(88.9, 181.9, 220, 8, 6, 600),
+    "nature": Journal(89, 183, 247, 7, 5),
+    "copernicus": Journal(83, 177, 230, 8, 6),
+}
+
+
+def find_style(name: str) -> Journal | None:
+    """Give the sizes of a journal; None for the screen's.
+
+    Raises
+    ------
+    UnknownName
+
+    Examples
+    --------
+    >>> find_style("agu").double
+    190
+    """
+    if name not in STYLES:
+        raise UnknownName("style", name, STYLES)
+    return STYLES[name]
+
+
+def fit_to(figure: Figure, journal: Journal) -> None:
+    """Bring a figure that was laid out for the screen to a journal's column, type and lines with it.
+
+    Parameters
+    ----------
+    figure
+        Changed in place. A narrow one is brought to one column, others to both.
+    journal
+        Whose sizes.
+    """
+    from matplotlib.text import Text
+
+    width, height = figure.get_size_inches()
+    target = (journal.double if width >= WIDE else journal.single) / MILLIMETRES_PER_INCH
+    scale = target / width
+    families = [_family(), FAMILIES[-1]]  # the last has the signs of units that others lack
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)  # noqa: S101 - what was asked for
+        size = float(text.get_fontsize()) * journal.font / DESIGN_FONT
+        text.set_fontsize(max(min(size, journal.font + 1), journal.smallest))
+        text.set_fontfamily(families)
+    tall = min(height * scale, journal.height / MILLIMETRES_PER_INCH)
+    figure.set_size_inches(target, tall)
+    figure.set_dpi(journal.dots_per_inch)
+
+
+def _family() -> str:
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return next(name for name in FAMILIES if name in installed or name == FAMILIES[-1])
