@@ -26,3 +26,32 @@ def test_without_the_extra_the_remedy_is_named(monkeypatch):
     for name in ("create_app", "serve_app"):
         with pytest.raises(MissingExtra, match=r"pip install 'vadose\[serve\]'"):
             getattr(vadose.serve, name)
+
+
+def test_the_command_listens_on_the_loopback_and_tells_where(run, monkeypatch):
+    from typer.testing import CliRunner
+
+    from vadose.cli import app
+
+    heard = []
+
+    def answer(server, sockets):
+        heard.append((sockets[0].getsockname(), server.config))
+
+    monkeypatch.setattr("uvicorn.Server.run", answer)
+    result = CliRunner().invoke(app, ["serve", str(run), "--port", "0"])
+    assert result.exit_code == 0, result.output
+    (host, port), config = heard[0]
+    assert host == "127.0.0.1"
+    assert f"http://127.0.0.1:{port}/" in result.output
+    assert config.server_header is False
+
+
+def test_no_option_names_another_host(run):
+    from typer.testing import CliRunner
+
+    from vadose.cli import app
+
+    result = CliRunner().invoke(app, ["serve", str(run), "--host", "0.0.0.0"])  # noqa: S104
+    assert result.exit_code == 2
+    assert "No such option" in result.output

@@ -32,17 +32,21 @@ def serve_app(app: Guard, port: int, tell: Callable[[str], None] = print) -> Non
         When the port is taken.
     """
     with open_socket(port) as listening:
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=3,
-            ws="none",
-        )
         tell(f"http://{LOOPBACK}:{listening.getsockname()[1]}/")
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(configured(app)).run(sockets=[listening])
+
+
+def configured(app: Guard) -> uvicorn.Config:
+    """Give the settings of the server: quiet, without its name, patient for a few seconds only."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=3,
+        ws="none",
+    )
 
 
 def open_socket(port: int) -> socket.socket:

@@ -124,15 +124,11 @@ function listen() {
   get("on").addEventListener("click", () => step(1));
   get("play").addEventListener("click", () => (player ? pause() : play()));
   get("keys").addEventListener("click", () => unfold(get("keys"), get("help")));
-  get("more").addEventListener("click", () => {
-    const isOpen = get("settings").classList.toggle("open");
-    get("more").setAttribute("aria-expanded", isOpen);
-    get("more").textContent = isOpen ? "Less" : "More";
-  });
+  get("more").addEventListener("click", () => unroll(!get("settings").classList.contains("open")));
   get("link").addEventListener("click", copyLink);
   get("series").addEventListener("closed", () => { view.point = null; marker?.remove(); remember(); map.getContainer().focus({ preventScroll: true }); });
   map.on("moveend", remember);
-  map.on("click", (event) => openSeries(event.latlng.lat, event.latlng.lng));
+  map.on("click", (event) => { unroll(false); openSeries(event.latlng.lat, event.latlng.lng); });
   map.on("mousemove", (event) => point(event.latlng));
   map.on("mouseout", () => { get("readout").hidden = true; });
   map.on("moveend", () => { if (!get("cross").hidden) point(map.getCenter(), true); });
@@ -185,6 +181,13 @@ async function copyLink() {
   const said = await navigator.clipboard.writeText(location.href).then(() => "Copied", () => "Copy the address above");
   get("link").textContent = said;
   setTimeout(() => { get("link").textContent = "Copy link to this view"; }, 2000);
+}
+
+// On a phone the settings are rolled up until asked for.
+function unroll(isOpen) {
+  get("settings").classList.toggle("open", isOpen);
+  get("more").setAttribute("aria-expanded", isOpen);
+  get("more").textContent = isOpen ? "Less" : "More";
 }
 
 function unfold(button, part) {
