@@ -113,10 +113,18 @@ def with_formulas(text: str) -> str:
 
 
 def formula(latex: str, *, is_block: bool = False) -> str:
-    """Turn LaTeX into MathML, with nothing in it that Markdown would take for its own."""
+    """Turn LaTeX into MathML, with nothing in it that Markdown would take for its own.
+
+    Raises
+    ------
+    SystemExit
+        A command that was not understood, which would stand in the page as it is.
+    """
     from latex2mathml.converter import convert
 
     made: str = convert(latex, display="block" if is_block else "inline")
+    if "\\" in made or "<mi>&</mi>" in made:
+        sys.exit(f"formula {latex!r}: found what latex2mathml does not know; write it otherwise")
     return made.replace("*", "&#42;").replace("_", "&#95;").replace("\n", " ")
 
 

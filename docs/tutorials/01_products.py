@@ -29,7 +29,15 @@ sample[["soil_moisture", "precipitation", "albedo"]]
 from vadose.grids import grid_of
 
 grid = grid_of(sample)
-print("cells:", tuple(grid.shape), " EPSG:", grid.crs.epsg, " cell:", grid.resolution.x, "degrees")
+print(
+    "cells:",
+    tuple(grid.shape),
+    " EPSG:",
+    grid.crs.epsg,
+    " cell:",
+    grid.resolution.x,
+    "degrees",
+)
 print("cite: ", sample.attrs["citation"][:70], "...")
 print(
     "depth:",
@@ -43,7 +51,9 @@ print(
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(figsize=(7, 3.8))
-sample["soil_moisture"].isel(time=0).plot.imshow(ax=axes, cmap="YlGnBu", vmin=0, vmax=0.5)
+sample["soil_moisture"].isel(time=0).plot.imshow(
+    ax=axes, cmap="YlGnBu", vmin=0, vmax=0.5
+)
 axes.set_title("Soil moisture of the sample, m³ m⁻³")
 
 # %% [markdown]
@@ -57,7 +67,13 @@ import numpy as np
 import xarray as xr
 
 xr.Dataset(
-    {"sm": (("time", "lat", "lon"), np.array([[[12.0, 30.0], [-99.0, 41.0]]]), {"units": "%"})},
+    {
+        "sm": (
+            ("time", "lat", "lon"),
+            np.array([[[12.0, 30.0], [-99.0, 41.0]]]),
+            {"units": "%"},
+        )
+    },
     coords={
         "time": np.array(["2020-07-01"], "M8[ns]"),
         "lat": ("lat", [30.0, 30.5], {"units": "degrees_north"}),

@@ -45,8 +45,16 @@ for code, meaning in enumerate(ORIGIN.meanings):
 # ## A coarse cube to learn from
 
 # %%
-predictors = ["elevation", "topographic_wetness_index", "sand", "ndvi", "precipitation"]
-coarse = earth.coarse[["soil_moisture"]].assign(aggregate(fine[predictors], satellite).data_vars)
+predictors = [
+    "elevation",
+    "topographic_wetness_index",
+    "sand",
+    "ndvi",
+    "precipitation",
+]
+coarse = earth.coarse[["soil_moisture"]].assign(
+    aggregate(fine[predictors], satellite).data_vars
+)
 coarse
 
 # %%
@@ -54,7 +62,9 @@ import matplotlib.pyplot as plt
 
 day = 20
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-coarse["soil_moisture"].isel(time=day).plot.imshow(ax=left, cmap="YlGnBu", vmin=0.05, vmax=0.4)
+coarse["soil_moisture"].isel(time=day).plot.imshow(
+    ax=left, cmap="YlGnBu", vmin=0.05, vmax=0.4
+)
 left.set_title("What the satellite gives, m³ m⁻³")
 earth.truth["soil_moisture"].isel(time=day).plot.imshow(
     ax=right, cmap="YlGnBu", vmin=0.05, vmax=0.4
@@ -82,7 +92,9 @@ assert again["soil_moisture"].equals(coarse["soil_moisture"])
 # %%
 from vadose.errors import VadoseError
 
-spoilt = coarse.assign(soil_moisture=(100 * coarse["soil_moisture"]).assign_attrs(units="%"))
+spoilt = coarse.assign(
+    soil_moisture=(100 * coarse["soil_moisture"]).assign_attrs(units="%")
+)
 try:
     check_cube(spoilt)
 except VadoseError as error:

@@ -21,7 +21,14 @@ earth = world(size=64, days=24, factor=8, seed=3)
 cube = earth.predictors.assign(soil_moisture=earth.truth["soil_moisture"]).isel(
     time=slice(0, 24, 3)
 )
-names = ["elevation", "topographic_wetness_index", "sand", "clay", "ndvi", "precipitation"]
+names = [
+    "elevation",
+    "topographic_wetness_index",
+    "sand",
+    "clay",
+    "ndvi",
+    "precipitation",
+]
 
 blocks = split(cube, "space", rng=0, block=16, buffer=2)
 random = split(cube, "random", rng=0)

@@ -11,11 +11,15 @@ from vadose.synthetic import world
 
 names = ["elevation", "topographic_wetness_index", "sand", "clay", "albedo", "ndvi"]
 earth = world(size=64, days=40, factor=4, seed=7)
-everything = earth.predictors.assign(soil_moisture=earth.truth["soil_moisture"]).isel(
-    time=slice(0, 40, 5)
-)
+everything = earth.predictors.assign(
+    soil_moisture=earth.truth["soil_moisture"]
+).isel(time=slice(0, 40, 5))
 cubes = withhold(everything, target="soil_moisture", predictors=names, factor=4)
-coarse, fine, truth = cubes["coarse"], cubes["fine"], cubes["truth"]["soil_moisture"]
+coarse, fine, truth = (
+    cubes["coarse"],
+    cubes["fine"],
+    cubes["truth"]["soil_moisture"],
+)
 
 # %% [markdown]
 # ## Five ways down
@@ -37,7 +41,9 @@ ways = {
     "forest": Direct(RandomForest(trees=30), names),
     "forest, closed": Closed(Direct(RandomForest(trees=30), names)),
     "residual, closed": Closed(
-        Residual(Boosting(trees=60, leaf=20), names, factor=4, ratio=2, in_steps=True)
+        Residual(
+            Boosting(trees=60, leaf=20), names, factor=4, ratio=2, in_steps=True
+        )
     ),
 }
 maps = {name: way.fit(coarse).predict(fine, coarse) for name, way in ways.items()}
@@ -50,7 +56,9 @@ from vadose.grids import grid_of
 from vadose.validate.protocol import closure, compare
 
 score = compare(
-    {name: cube["soil_moisture"] for name, cube in maps.items()}, truth, grid_of(coarse)
+    {name: cube["soil_moisture"] for name, cube in maps.items()},
+    truth,
+    grid_of(coarse),
 )
 print(f"{'':<22}{'RMSE':>7}{'R':>7}{'r in cells':>12}{'closure':>9}")
 for name, cube in maps.items():
@@ -71,15 +79,18 @@ for name, cube in maps.items():
 import matplotlib.pyplot as plt
 
 shown = {
-    **{name: maps[name]["soil_moisture"] for name in ("coarse value copied", "residual, closed")},
+    **{
+        name: maps[name]["soil_moisture"]
+        for name in ("coarse value copied", "residual, closed")
+    },
     "truth": truth,
 }
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
 for one, (name, field) in zip(axes, shown.items(), strict=True):
-    one.imshow(field.isel(time=2), cmap="YlGnBu", vmin=0.05, vmax=0.4)
+    drawn = one.imshow(field.isel(time=2), cmap="YlGnBu", vmin=0.05, vmax=0.4)
     one.set_title(name)
     one.axis("off")
-figure.tight_layout()
+figure.colorbar(drawn, ax=axes, shrink=0.8, label="soil moisture, m³ m⁻³")
 
 # %% [markdown]
 # ## Every value knows where it came from

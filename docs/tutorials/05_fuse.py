@@ -11,7 +11,9 @@ from vadose.synthetic import world
 
 earth = world(size=64, days=90, factor=4, seed=5)
 satellite, model = earth.coarse["soil_moisture"], earth.land_model
-print(f"{float(satellite.isnull().mean()):.0%} of the cells and days have no observation")
+print(
+    f"{float(satellite.isnull().mean()):.0%} of the cells and days have no observation"
+)
 
 # %% [markdown]
 # ## Which filler? Hide what is known, and see
@@ -25,7 +27,12 @@ from vadose.samples.gaps import lay_gaps
 hidden = lay_gaps(satellite, rng=0, share=0.15)
 shown = satellite.where(~hidden)
 errors = {}
-for name in ("persistence", "cdf_matched", "linear_residual", "optimal_interpolation"):
+for name in (
+    "persistence",
+    "cdf_matched",
+    "linear_residual",
+    "optimal_interpolation",
+):
     filled = FILLERS[name]().fit(shown, model).fill(shown, model)
     errors[name] = float(np.sqrt(((filled - satellite) ** 2).where(hidden).mean()))
 errors["land model as it is"] = float(
@@ -76,7 +83,11 @@ axes.fill_between(
 )
 axes.plot(days, one["soil_moisture"], color="#08519c", label="seamless")
 axes.plot(
-    days, model["soil_moisture"].isel(cell), color="#969696", linestyle=":", label="land model"
+    days,
+    model["soil_moisture"].isel(cell),
+    color="#969696",
+    linestyle=":",
+    label="land model",
 )
 axes.plot(days, satellite.isel(cell), "k.", label="observed")
 axes.set_title("A cell through the season, m³ m⁻³")

@@ -9,7 +9,9 @@ from vadose.synthetic import world
 from vadose.validate.pairs import match
 
 earth = world(size=64, days=120, factor=8, seed=2, stations=30)
-rough = 0.7 * earth.truth["soil_moisture"] + 0.10  # a product with a bias and too little amplitude
+rough = (
+    0.7 * earth.truth["soil_moisture"] + 0.10
+)  # a product with a bias and too little amplitude
 matchup = match({"rough": rough}, earth.stations)
 print(matchup["n"].sum().item(), "pairs of product and reading")
 
@@ -24,7 +26,13 @@ from vadose.correct import CORRECTORS
 print(", ".join(CORRECTORS))
 
 # %%
-from vadose.correct import compare, correct_held_out, make_corrector, pairs_of, station_folds
+from vadose.correct import (
+    compare,
+    correct_held_out,
+    make_corrector,
+    pairs_of,
+    station_folds,
+)
 
 pairs = pairs_of(matchup, "rough")
 folds = station_folds(pairs, folds=5, rng=0)
@@ -51,7 +59,9 @@ corrector = make_corrector("linear").fit(pairs)
 mended = corrector.apply(rough.to_dataset(name="soil_moisture"), earth.predictors)
 before = float(abs(rough - earth.truth["soil_moisture"]).mean())
 after = float(abs(mended["soil_moisture"] - earth.truth["soil_moisture"]).mean())
-print(f"mean distance to the truth of the whole map: {before:.4f} before, {after:.4f} after")
+print(
+    f"mean distance to the truth of the whole map: {before:.4f} before, {after:.4f} after"
+)
 
 # %% [markdown]
 # ## Where it is not so easy

@@ -90,11 +90,15 @@ from vadose.uncertainty.conformal import Conformal
 rng = np.random.default_rng(0)
 spread = rng.uniform(0.005, 0.03, 4000)  # what a model says of itself
 predicted = rng.uniform(0.1, 0.4, 4000)
-observed = predicted + 1.7 * spread * rng.normal(size=4000)  # and it is too sure of itself
+observed = predicted + 1.7 * spread * rng.normal(
+    size=4000
+)  # and it is too sure of itself
 block = np.arange(4000) // 40
 learned, judged = slice(0, 2000), slice(2000, None)
 residual = observed - predicted
-conformal = Conformal(level=0.9).fit(residual[learned], spread[learned], block=block[learned])
+conformal = Conformal(level=0.9).fit(
+    residual[learned], spread[learned], block=block[learned]
+)
 lower, upper = conformal.apply(predicted[judged], spread[judged])
 covered = np.mean((observed[judged] >= lower) & (observed[judged] <= upper))
 naive = np.mean(np.abs(residual[judged]) <= 1.645 * spread[judged])
