@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install check format test test-slow site docs bench clean
+.PHONY: help demo install check format test test-slow site docs bench fetch-live clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ docs: $(VENV)/.all site  ## the site, and every example in code and pages run
 
 bench: $(VENV)/.all  ## the table of skill on the bundled sample
 	$(BIN)/python benchmarks/sample_skill.py
+
+fetch-live: $(VENV)/.all  ## try one small file of each archive with your own accounts (100 MB; needs the network)
+	$(BIN)/python scripts/fetch_live.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

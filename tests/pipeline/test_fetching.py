@@ -76,7 +76,7 @@ def test_versions_are_named_by_product(recipe):
 def test_own_files_and_the_sample_are_not_wanted():
     assert wanted_of(EXAMPLES / "sample.yaml") == []
     assert wanted_of(EXAMPLES / "delaware.yaml") == []
-    assert wanted_of(EXAMPLES / "south_africa_fused.yaml") == []
+    assert wanted_of(EXAMPLES / "yanco.yaml") == []
 
 
 def test_a_fusion_is_wanted_likewise(tmp_path):
@@ -139,3 +139,28 @@ def test_a_recipe_becomes_files_and_what_fails_is_listed_with_code_three(
         assert call("fetch", recipe, monkeypatch=monkeypatch) == 0
         assert "1 files are new" in capsys.readouterr().out
     assert len(list((tmp_path / "data/SPL3SMP_E").iterdir())) == 3
+
+
+def test_the_first_study_is_an_evenings_download_with_nothing_by_hand():
+    planned = plan_fetch(wanted_of(EXAMPLES / "first_study.yaml"))
+    assert not any(one.is_by_hand for one in planned)
+    assert sum(one.size for one in planned) < 10e9
+    west, south, east, north = planned[0].wanted.region
+    assert (north - south) * 111 == pytest.approx(300, rel=0.02)
+    assert (east - west) * 111 * 0.75 == pytest.approx(300, rel=0.05)  # the cosine of 41 degrees
+
+
+def test_the_study_of_china_is_planned_with_what_comes_by_hand():
+    planned = {
+        one.wanted.product: one for one in plan_fetch(wanted_of(EXAMPLES / "china_1km.yaml"))
+    }
+    assert {name for name, one in planned.items() if one.is_by_hand} == {
+        "MCCA_SMAP",
+        "GLEAM",
+        "HWSD",
+        "ISMN",
+    }
+    assert planned["IMERG_DAILY"].count == 365
+    assert planned["ERA5_LAND"].count == 12
+    assert planned["MOD13A2"].count == 24 * 34  # composites from 19 December 2018 on, and tiles
+    assert all(one.steps for one in planned.values() if one.is_by_hand)
