@@ -160,7 +160,7 @@ def publication_of(folder: RunFolder, about: About) -> Publication:
     else:
         title = recipe.methods[recipe.publish].title
         summary = f"Fine-scale {words}, downscaled from a coarse product. Method: {title}."
-    names = sorted({str(row["name"]) for row in rows})
+    names = sorted([str(row["name"]), str(row.get("sha256", ""))] for row in rows)
     version = hashlib.sha256(
         json.dumps([state["recipe"], state["vadose"], names]).encode()
     ).hexdigest()

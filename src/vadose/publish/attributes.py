@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from odc.geo.geobox import GeoBox
+from rasterio.warp import transform_bounds
 
 from vadose.grids import grid_of, lonlat
 from vadose.publish.about import Publication, software
@@ -46,11 +47,14 @@ def described(cube: xr.Dataset, publication: Publication) -> xr.Dataset:
     told = cube.copy()
     told.attrs = {**_global(told, publication)}
     for name, array in told.data_vars.items():
+        standard = variable(str(name)).standard_name
+        array.attrs.pop("standard_name", None)  # a companion may still carry that of its layer
+        array.attrs |= {"standard_name": standard} if standard else {}
         beside = ancillary(told, str(name))
         if beside:
             array.attrs["ancillary_variables"] = " ".join(beside)
         is_code = "flag_meanings" in array.attrs
-        is_about = variable(str(name)).standard_name == "" or str(name).endswith("_uncertainty")
+        is_about = not standard or str(name).endswith("_uncertainty")
         kind = "qualityInformation" if is_code or is_about else "modelResult"
         array.attrs["coverage_content_type"] = kind
     for dim, words in (("y", "row"), ("x", "column"), ("time", "time")):
@@ -58,8 +62,17 @@ def described(cube: xr.Dataset, publication: Publication) -> xr.Dataset:
             standard = told[dim].attrs.get("standard_name", words)
             told[dim].attrs.setdefault("long_name", standard.replace("_", " "))
     if "time" in told.coords:
-        told["time"].attrs.update(standard_name="time", axis="T", long_name="start of the interval")
+        is_point = is_instantaneous(told, publication.target)
+        words = "time" if is_point else "start of the day"
+        told["time"].attrs.update(standard_name="time", axis="T", long_name=words)
     return told
+
+
+def is_instantaneous(cube: xr.Dataset, target: str) -> bool:
+    """Tell instants from days; a stamp within a day is one of an instant."""
+    methods = str(cube[target].attrs.get("cell_methods", ""))
+    stamps = cube["time"].values
+    return "time: point" in methods or bool((stamps != stamps.astype("M8[D]")).any())
 
 
 def ancillary(cube: xr.Dataset, name: str) -> list[str]:
@@ -130,12 +143,9 @@ def box(grid: GeoBox) -> tuple[float, float, float, float]:
     >>> box(latlon(0.25, (-76.5, 37.75, -74.5, 40.25)))
     (-76.5, 37.75, -74.5, 40.25)
     """
-    if grid.crs is not None and grid.crs.geographic:
-        edges = grid.extent.boundingbox
-    else:
-        edges = grid.extent.to_crs(
-            "EPSG:4326", resolution=grid.resolution.map(abs).x * 8
-        ).boundingbox
+    bounds = grid.extent.boundingbox
+    crs = "EPSG:4326" if grid.crs is None or grid.crs.geographic else str(grid.crs)
+    edges = bounds if crs == "EPSG:4326" else transform_bounds(crs, "EPSG:4326", *bounds)
     west, south, east, north = (round(float(edge), 9) for edge in edges)
     return max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import dask
 import h5netcdf
 import numpy as np
 import xarray as xr
 
 from vadose.grids import grid_of, lonlat
 from vadose.publish.about import Publication
-from vadose.publish.attributes import SUFFIXES, described, is_separable, layer, time_attributes
+from vadose.publish.attributes import (
+    SUFFIXES,
+    described,
+    is_instantaneous,
+    is_separable,
+    layer,
+    time_attributes,
+)
 from vadose.store import replaced, write_netcdf
 
 CONVENTIONS = "CF-1.11, ACDD-1.3"
@@ -55,7 +63,8 @@ def write_cf_months(
             continue
         told = described(part, publication)
         told.attrs |= time_attributes(part["time"] if "time" in part.dims else None)
-        with replaced(path) as partial:
+        # chunk after chunk: in threads they come to lie in another order every time
+        with replaced(path) as partial, dask.config.set(scheduler="synchronous"):
             write_netcdf(told, partial, packed=is_packed(cube))
             _complete(partial, told, publication.target)
     return files
@@ -109,13 +118,6 @@ def _say_intervals(file: Any, is_point: bool) -> None:
     edges = np.stack([stamps, stamps + _DAY[str(time.attrs["units"]).split()[0]]], axis=1)
     file.create_variable("time_bounds", ("time", "bounds"), data=edges)
     time.attrs["bounds"] = "time_bounds"
-
-
-def is_instantaneous(cube: xr.Dataset, target: str) -> bool:
-    """Tell instants from days; a stamp within a day is one of an instant."""
-    methods = str(cube[target].attrs.get("cell_methods", ""))
-    stamps = cube["time"].values
-    return "time: point" in methods or bool((stamps != stamps.astype("M8[D]")).any())
 
 
 def _geographic(file: Any, cube: xr.Dataset) -> list[str]:

@@ -17,9 +17,8 @@ from odc.geo.geobox import GeoBox
 
 from vadose.grids import grid_of
 from vadose.publish.about import NOT_STATED, Publication
-from vadose.publish.attributes import box, iso, layer
+from vadose.publish.attributes import box, is_instantaneous, iso, layer
 from vadose.publish.cog import DAYS, cog_variables, path_of, stamp_of
-from vadose.publish.netcdf import is_instantaneous
 from vadose.schema import variable
 from vadose.store import replaced
 
@@ -136,7 +135,7 @@ def citation_line(publication: Publication) -> str:
     Examples
     --------
     >>> made = Publication("Soil", "soil_moisture", "", "", "", "2026-11-21", "0a1b2c3d4e", "", ())
-    >>> citation_line(made)[-22:]
+    >>> citation_line(made)[-21:]
     ' Soil, soil-0a1b2c3d.'
     """
     about, year = publication.about, publication.created[:4]
