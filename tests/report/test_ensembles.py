@@ -49,7 +49,7 @@ def test_the_table_holds_the_scores(drawn):
     texts = [cell.text for cell in row.cells]
     assert texts == ["0.0160", "0.0200", "0.0301", "0.93", "47 %", "88 %"]
     assert row.cells[1].note == "Smooth"
-    page = write_report(run).read_text(encoding="utf-8")
+    page = write_report(run, with_files=False).read_text(encoding="utf-8")
     assert 'id="ensembles"' in page
     assert "continuous ranked probability score" in page
 

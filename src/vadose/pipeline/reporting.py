@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vadose.errors import ValueProblem
 from vadose.pipeline.folder import RunFolder, manifest
 from vadose.pipeline.parts import importances_of
-from vadose.pipeline.places import has_judges, note_on_judges
+from vadose.pipeline.places import OWN, has_judges, note_on_judges
 from vadose.report.fused import is_fused, write_fused_report
 from vadose.report.html import write_report
 from vadose.report.journals import find_style
@@ -33,19 +33,25 @@ def tell(
         folder.need("fuse")
         with folder.owned(), progress("Drawing the report"):
             return write_fused_report(path, style=style, with_files=with_files)
-    # what nothing could judge has no scores, and is told of without
-    folder.need("downscale")
-    is_judged = folder.recipe.build.withhold or has_judges(path)
-    if is_judged:
-        folder.need("validate")
+    is_judged = _is_judged(folder)
+    folder.need("validate" if is_judged else "downscale")
     with folder.stage("report"), progress("Drawing the report"):
         inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
         notes = note_on_judges(path)
         title = folder.recipe.methods[folder.recipe.publish].title
-        about = {**manifest(folder, inputs, notes), "method_title": title}
-        folder.write_json("manifest.json", about)
+        words = {"method_title": title, "is_judged": is_judged}
+        folder.write_json("manifest.json", {**manifest(folder, inputs, notes), **words})
         folder.write_text("importances.csv", importances_of(folder))
         page = write_report(path, style=style, with_files=with_files, dates=dates)
-    about = {**manifest(folder, inputs, notes), "method_title": title}
-    folder.write_json("manifest.json", about)
+    folder.write_json("manifest.json", {**manifest(folder, inputs, notes), **words})
     return page
+
+
+def _is_judged(folder: RunFolder) -> bool:
+    """Tell whether a run has a truth or stations to judge it by; one that has none is told of without scores."""
+    is_built = folder.is_done("build")  # first, as it refuses a folder that is no run
+    recipe = folder.recipe
+    if recipe.build.withhold:
+        return True
+    is_built = is_built and (folder / OWN).exists()
+    return recipe.stations is not None and (not is_built or has_judges(folder.path))

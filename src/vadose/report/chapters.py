@@ -117,7 +117,7 @@ def days(run: Run, asked: Sequence[str] = ()) -> Chapter:
         )
     gaps = dates.gappiest(run)
     if gaps is not None:
-        told["gap_day"] = gaps.when
+        told["gap_day"] = f"{gaps.when}, {gaps.remark}"
         told["fills_gaps"] = len(gaps.fields) > 2 or _is_filled(gaps)
         plates.append(
             Plate(

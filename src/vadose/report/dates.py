@@ -42,10 +42,11 @@ WIDTH = 10.6
 
 @dataclass(frozen=True)
 class Day:
-    """Hold the fields of one date, by title, each on its grid."""
+    """Hold the fields of one date, by title, each on its grid, and what is to be said of it."""
 
     when: str
     fields: tuple[tuple[str, Field, GeoBox], ...]
+    remark: str = ""
 
 
 def evenly(steps: int, most: int) -> npt.NDArray[np.int64]:
@@ -146,7 +147,7 @@ def gappiest(run: Run) -> Day | None:
             fields.append(("Gaps filled", _at(run.coarse[target], time), run.coarse_grid))
         fields.append(("Downscaled", fine, run.fine_grid))
         share = f"{100 * (1 - seen_share[index]):.0f} % of the land unobserved"
-        return Day(f"{day_words(time)}, {share}", tuple(fields))
+        return Day(day_words(time), tuple(fields), share)
     return None
 
 

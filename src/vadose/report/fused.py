@@ -135,6 +135,6 @@ def _tell(cube: xr.Dataset, told: Told) -> tuple[dict[str, Any], list[Plate]]:
         "dates": whole(len(times)),
         "cell_size": cell_size(grid),
         "shape": f"{whole(rows)} × {whole(columns)} cells",
-        "fused_when": "" if day is None else day.when,
+        "fused_when": "" if day is None else f"{day.when}, {day.remark}",
     }
     return content, plates

@@ -21,8 +21,11 @@ TITLES = {
     "cdf_matched": "Land model, distribution matched",
     "optimal_interpolation": "Optimal interpolation",
     "stacked": "Stacked: trees on all of these",
-    "kriging": "Kriging of departures",
-    "adversarial": "Residual cycle GAN",
+    "linear_in_time": "Linear in time",
+    "drcgan": "Residual cycle GAN",
+    "dct_pls": "Smoothing by cosines (DCT-PLS)",
+    "mean_variance_matched": "Land model, mean and variance matched",
+    "anomaly_climatology": "Mean season plus the land model's anomaly",
 }
 #: How far a coverage may be from its level and be called near it.
 NEAR = 0.05
@@ -143,6 +146,11 @@ def read_fusion(folder: Path) -> Told | None:
         warnings=tuple(_warnings(found, table)),
         table=table,
     )
+
+
+def fusion_remark(told: Told | None) -> tuple[str, ...]:
+    """Say how good the filled part is in one line for the head of the page; nothing where nothing was fused."""
+    return () if told is None else (told.verdict,)
 
 
 def title_of(name: str) -> str:

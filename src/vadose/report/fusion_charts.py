@@ -134,4 +134,5 @@ def fused_day(cube: xr.Dataset, grid: GeoBox) -> Day | None:
         ("Seamless", np.asarray(value), grid),
     ]
     share = f"{100 * most.max():.0f} % of the land filled"
-    return Day(f"{day_words(np.datetime64(one['time'].item(), 'ns'))}, {share}", tuple(fields))
+    when = day_words(np.datetime64(one["time"].item(), "ns"))
+    return Day(when, tuple(fields), share)

@@ -16,7 +16,7 @@ from vadose.report.choices import tell_choices
 from vadose.report.correction import correction_remark, tell_correction
 from vadose.report.ensembles import tell_ensembles
 from vadose.report.explanation import read_explanation
-from vadose.report.fusion import read_fusion
+from vadose.report.fusion import fusion_remark, read_fusion
 from vadose.report.journals import find_style
 from vadose.report.judged import read_judged
 from vadose.report.pages import environment, with_contents
@@ -99,6 +99,7 @@ def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, 
     scores, manifest = run.scores, run.manifest
     window = busiest_window(scene)
     told, correction = verdict.judge_run(run), tell_correction(run)
+    fused = read_fusion(run.path)
     return {
         "run": run,
         "manifest": manifest,
@@ -108,7 +109,7 @@ def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, 
         "unit": pretty_unit(scores.unit),
         "published": scores.methods[manifest.method],
         "verdict": told,
-        "remarks": (*told.remarks, *correction_remark(correction)),
+        "remarks": (*told.remarks, *fusion_remark(fused), *correction_remark(correction)),
         "correction": correction,
         "ensembles": tell_ensembles(run),
         "facts": verdict.facts(run),

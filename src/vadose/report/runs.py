@@ -69,6 +69,7 @@ class Manifest(Provenance):
     target: str = "soil_moisture"
     method: str
     method_title: str = ""
+    is_judged: bool = True
     warnings: list[str] = []
 
 
@@ -193,8 +194,7 @@ def read_run(path: Path) -> Run:
             expected="the folder of a finished run",
         )
     manifest = read_record(path / "manifest.json", Manifest)
-    # a run without truth and stations has none, and is told of all the same
-    is_scored = (path / "scores.json").exists() or _is_judged(path)
+    is_scored = manifest.is_judged or (path / "scores.json").exists()
     scores = read_record(path / "scores.json", Scores) if is_scored else _unjudged(path, manifest)
     for name in (scores.best, manifest.method):
         if name not in scores.methods:
@@ -225,11 +225,6 @@ def read_run(path: Path) -> Run:
             remedy="Run the job again, so that truth and product come from one run.",
         )
     return run
-
-
-def _is_judged(path: Path) -> bool:
-    """Tell whether a run has something to judge it by, and therefore must have scores."""
-    return (path / "truth.zarr").exists() or (path / "stations.nc").exists()
 
 
 def _unjudged(path: Path, manifest: Manifest) -> Scores:

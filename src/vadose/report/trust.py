@@ -30,6 +30,8 @@ Array = npt.NDArray[np.floating]
 
 #: Cells of one layer that are read for a map of a mean, on evenly chosen dates.
 MOST_CELLS = 40_000_000
+#: Cells of all dates together that are held at once.
+AT_ONCE = 4_000_000
 SEASONS = ("December to February", "March to May", "June to August", "September to November")
 
 
@@ -46,16 +48,23 @@ def mean_over_dates(array: xr.DataArray) -> tuple[Array, int]:
     """Give the mean over evenly chosen dates of the values that are there, and how many dates were read."""
     if "time" not in array.dims:
         return np.asarray(array.values, "f8"), 1
+    total, count = np.zeros(array.shape[1:]), np.zeros(array.shape[1:])
+    blocks = _blocks(array)
+    for places in blocks:
+        fields = np.asarray(array.isel(time=places).values, "f8")
+        known = np.isfinite(fields)
+        total += np.where(known, fields, 0.0).sum(axis=0)
+        count += known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 0, total / count, np.nan), sum(map(len, blocks))
+
+
+def _blocks(array: xr.DataArray) -> list[npt.NDArray[np.int64]]:
+    """Choose dates evenly, and part them into blocks that are read at once."""
     cells = max(array.sizes["y"] * array.sizes["x"], 1)
     places = evenly(array.sizes["time"], max(MOST_CELLS // cells, 1))
-    total, count = np.zeros((array.sizes["y"], array.sizes["x"])), np.zeros(array.shape[1:])
-    for place in places:  # one date at a time, so that memory is that of one
-        field = np.asarray(array.isel(time=int(place)).values, "f8")
-        known = np.isfinite(field)
-        total[known] += field[known]
-        count += known
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count > 0, total / count, np.nan), len(places)
+    size = max(AT_ONCE // cells, 1)
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def width_layers(run: Run) -> list[Layer]:
@@ -93,15 +102,14 @@ def _share_applicable(inside: xr.DataArray, value: xr.DataArray) -> tuple[Array,
     if "time" not in inside.dims:
         known = np.isfinite(value.squeeze(drop=True).values)
         return np.where(known, inside.values.astype("f8"), np.nan), 1
-    cells = max(inside.sizes["y"] * inside.sizes["x"], 1)
-    places = evenly(inside.sizes["time"], max(MOST_CELLS // cells, 1))
     total, count = np.zeros(inside.shape[1:]), np.zeros(inside.shape[1:])
-    for place in places:
-        known = np.isfinite(value.isel(time=int(place)).values)
-        total += known & (inside.isel(time=int(place)).values == 1)
-        count += known
+    blocks = _blocks(inside)
+    for places in blocks:
+        known = np.isfinite(value.isel(time=places).values)
+        total += (known & (inside.isel(time=places).values == 1)).sum(axis=0)
+        count += known.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count > 0, total / count, np.nan), len(places)
+        return np.where(count > 0, total / count, np.nan), sum(map(len, blocks))
 
 
 def hat_layers(judged: Judged) -> tuple[list[Layer], GeoBox] | None:
