@@ -24,8 +24,13 @@ def at_once(monkeypatch):
 
 
 def decoded(content: bytes) -> np.ndarray:
+    """Give red, green, blue and alpha ``(4, y, x)`` of a tile."""
     with rasterio.open(io.BytesIO(content)) as picture:
-        return picture.read()
+        bands = picture.read()
+        if picture.count == 4:
+            return bands
+        table = np.array([picture.colormap(1)[code] for code in range(256)], "u1")
+        return np.moveaxis(table[bands[0]], -1, 0)
 
 
 def mercator(longitude: float, latitude: float, zoom: int) -> tuple[float, float]:

@@ -8,7 +8,6 @@ from vadose.serve.server import open_socket
 
 def test_a_taken_port_is_named():
     with open_socket(0) as taken:
-        taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ValueProblem, match=f"port {port}: found a port that cannot be had"):
             open_socket(port)

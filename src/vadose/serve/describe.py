@@ -32,7 +32,7 @@ class MapInfo(BaseModel):
     version: str
     notice: str
     bounds: tuple[float, float, float, float] = Field(description="West, south, east, north.")
-    deepest: int = Field(description="Level at which cells are larger than ten dots.")
+    deepest: int = Field(description="Level at which cells are larger than forty dots.")
     times: list[str]
     layers: list[LayerInfo]
 
@@ -122,8 +122,8 @@ def pretty(unit: str) -> str:
 
 
 def _deepest(catalogue: Catalogue) -> int:
-    """Give the level at which the cells of the finest layer are larger than ten dots."""
+    """Give the level at which the cells of the finest layer are larger than forty dots."""
     west, _, east, _ = catalogue.bounds
     columns = max(int(layer.source.grid.shape.x) for layer in catalogue.layers.values())
     degrees = max(east - west, 1e-6) / columns
-    return int(np.clip(np.ceil(np.log2(360 / 256 / degrees * 10)), 3, 18))
+    return int(np.clip(np.ceil(np.log2(360 / 256 / degrees * 40)), 3, 18))

@@ -67,6 +67,7 @@ def open_socket(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
+        listening.listen(1024)  # who asks before the server has begun waits, and is not refused
     except OSError as error:
         listening.close()
         raise ValueProblem(

@@ -73,7 +73,7 @@ export class Series {
       height: 190,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
       scales: { rain: { range: (_, low, high) => [0, Math.max(high * 2.2, 1)] } },
-      axes: [axis(), { ...axis(), size: 52 }, ...(hasRain ? [{ ...axis(), scale: "rain", side: 1, size: 40, grid: { show: false } }] : [])],
+      axes: [{ ...axis(), values: days }, { ...axis(), size: 52 }, ...(hasRain ? [{ ...axis(), scale: "rain", side: 1, size: 40, grid: { show: false } }] : [])],
       series: [{}, ...lines.map(style)],
       cursor: { drag: { x: true, y: false } },
       hooks: { draw: [(chart) => this.mark(chart)] },
@@ -135,6 +135,17 @@ export function pretty(unit) {
 
 function seconds(label) {
   return Date.parse(label.includes("T") ? `${label}Z` : label) / 1000;
+}
+
+const DAY = 86400, LONG = 27 * DAY;
+
+// Labels of the time axis: days and their month, or months and their year where they are far apart.
+function days(_, stamps, __, ___, step) {
+  const near = { day: "numeric", month: "short", timeZone: "UTC" };
+  const far = { month: "short", year: "numeric", timeZone: "UTC" };
+  const hours = { hour: "2-digit", minute: "2-digit", timeZone: "UTC" };
+  const words = new Intl.DateTimeFormat("en-GB", step >= LONG ? far : step >= DAY ? near : { ...near, ...hours });
+  return stamps.map((stamp) => words.format(new Date(stamp * 1e3)));
 }
 
 function axis() {
