@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 import yaml
 
 from vadose.cli import main
+from vadose.config.build import Source
 from vadose.errors import RecipeProblem, UnknownName
 from vadose.pipeline.fetching import plan_fetch, wanted_of
 from vadose.pipeline.recipes import new_recipe
+from vadose.pipeline.sources import open_source
 from vadose.products.fetching import Policy
+from vadose.products.sample import SAMPLE_PATH
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from archive_server import archive
@@ -76,7 +80,7 @@ def test_versions_are_named_by_product(recipe):
 def test_own_files_and_the_sample_are_not_wanted():
     assert wanted_of(EXAMPLES / "sample.yaml") == []
     assert wanted_of(EXAMPLES / "delaware.yaml") == []
-    assert wanted_of(EXAMPLES / "yanco.yaml") == []
+    assert wanted_of(EXAMPLES / "delaware_corrected.yaml") == []
 
 
 def test_a_fusion_is_wanted_likewise(tmp_path):
@@ -164,3 +168,17 @@ def test_the_study_of_china_is_planned_with_what_comes_by_hand():
     assert planned["ERA5_LAND"].count == 12
     assert planned["MOD13A2"].count == 24 * 34  # composites from 19 December 2018 on, and tiles
     assert all(one.steps for one in planned.values() if one.is_by_hand)
+
+
+def test_a_run_knows_where_its_files_were_downloaded_from(tmp_path):
+    """The manifest of a download beside a folder goes into the list of inputs."""
+    inputs: list[dict[str, str]] = []
+    folder = tmp_path / "data/SAMPLE"
+    folder.mkdir(parents=True)
+    (folder / SAMPLE_PATH.name).write_bytes(SAMPLE_PATH.read_bytes())
+    row = {"file": f"SAMPLE/{SAMPLE_PATH.name}", "collection": "GLDAS", "version": "2.1"}
+    (tmp_path / "data/fetched.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    source = Source(product="SAMPLE", paths=["data/SAMPLE"])
+    open_source(source, tmp_path, inputs, region=None, period=None)
+    assert (inputs[0]["collection"], inputs[0]["version"]) == ("GLDAS", "2.1")
+    assert len(inputs[0]["sha256"]) == 64

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -209,12 +211,59 @@ def test_a_fault_that_stays_is_told_of_its_file_and_the_rest_comes(fault, words,
 @pytest.mark.parametrize("fault", ["html", "login", "401", "403"])
 def test_a_login_that_is_refused_is_told_and_no_more_is_asked(fault, served, wanted):
     served.faults = {smap(day): [fault] for day in range(1, 7)}
-    told = get(served, wanted, policy=Policy(**{**QUICK.__dict__, "workers": 1}))
+    told = get(served, wanted, policy=replace(QUICK, workers=1))
     assert told.files == 0
     assert len(told.failures) == 6
     assert "login" in str(told.failures[0].problem)
     assert served.count("/data/") == 1  # a thousand refused logins would lock an account
     assert everything(wanted.folder) == set()
+
+
+def test_a_login_that_is_refused_for_one_product_stops_no_other(served, wanted, tmp_path):
+    """NASA's archives ask for consent one by one."""
+    name = "3B-DAY.MS.MRG.3IMERG.20191202-S000000-E235959.V07B.nc4"
+    served.granules.clear()
+    served.add_granule(name, b"rain")
+    rain = Wanted("IMERG_DAILY", tmp_path / "data/IMERG_DAILY", BOX, DAYS)
+    served.faults = {name: ["403"]}
+    first = get(served, rain)
+    assert "agree to the terms" in str(first.failures[0].problem)
+    served.faults = {name: ["403"]}
+    for day in range(1, 7):
+        served.add_granule(smap(day), content(day))
+    served.granules = served.granules[1:]
+    told = get(served, rain, wanted, policy=replace(QUICK, workers=1))
+    assert told.files == 6
+    assert [failure.product for failure in told.failures] == ["IMERG_DAILY"]
+
+
+def test_a_redirection_takes_no_credentials_along(served, wanted):
+    served.faults = {smap(1): ["login"]}
+    get(served, wanted)
+    (headers,) = [headers for _, path, headers in served.asked if path == "/oauth"]
+    assert "authorization" not in headers
+
+
+def test_an_interrupt_keeps_what_has_come(served, wanted, tmp_path):
+    """What is under way lets go at the next bytes, and the next run begins behind them."""
+    served.granules.clear()
+    served.add_granule(smap(1), content(1, 1000))
+    served.add_granule(smap(2), content(2, 2_000_000))
+    served.faults = {smap(2): ["slow"]}
+
+    part = tmp_path / "data/.fetching/SPL3SMP_E" / f"{smap(2)}.part"
+
+    def stop(*_):
+        while not (part.exists() and part.stat().st_size):
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(served, wanted, policy=replace(QUICK, patience=60.0), progress=stop)
+    assert everything(wanted.folder) == {smap(1)}
+    assert 0 < part.stat().st_size < 2_000_002
+    assert get(served, wanted).files == 1
+    assert (wanted.folder / smap(2)).read_bytes() == served.files[smap(2)]
 
 
 def test_a_full_disk_is_told_once_and_stops(served, wanted, monkeypatch):
@@ -226,7 +275,7 @@ def test_a_full_disk_is_told_once_and_stops(served, wanted, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(transfer, "_write", full)
-    told = get(served, wanted, policy=Policy(**{**QUICK.__dict__, "workers": 1}))
+    told = get(served, wanted, policy=replace(QUICK, workers=1))
     assert {str(failure.problem).partition("found ")[2] for failure in told.failures} == {
         "a full disk. Make room, and run the same command again."
     }

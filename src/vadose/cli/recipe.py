@@ -49,6 +49,7 @@ def check(
     found = check_recipe(recipe)
     show_check(found)
     if not found.is_complete:
+        _show_ways(found, recipe)
         raise typer.Exit(MISSING)
     typer.echo(f"All is there. Next: vadose run {recipe} --out RUN")
 
@@ -85,6 +86,20 @@ def show_check(found: RecipeCheck) -> None:
         typer.echo(f"Missing ({len(found.missing)}):")
         for text in found.missing:
             typer.echo(f"  - {text}")
+
+
+def _show_ways(found: RecipeCheck, recipe: Path) -> None:
+    """Say what `vadose fetch` can bring of what is missing."""
+    from vadose.products.collections import COLLECTIONS
+
+    lacking = dict.fromkeys(row.product for row in found.sources if row.missing)
+    ways = {name: COLLECTIONS[name].archive for name in lacking if name in COLLECTIONS}
+    brought = [name for name, way in ways.items() if way != "by_hand"]
+    by_hand = [name for name, way in ways.items() if way == "by_hand"]
+    if brought:
+        typer.echo(f"vadose fetch {recipe} downloads {', '.join(brought)}.")
+    if by_hand:
+        typer.echo(f"vadose fetch {recipe} --plan says how to get {', '.join(by_hand)}.")
 
 
 def size_of(size: float) -> str:

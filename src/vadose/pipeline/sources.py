@@ -24,6 +24,7 @@ from vadose.errors import CubeProblem, GridProblem, RecipeProblem
 from vadose.grids import Region, coordinates, crop, grid_of, lonlat, named_grid, refined
 from vadose.products import PRODUCTS
 from vadose.products.base import Product, find_files
+from vadose.products.fetching import origin_of
 from vadose.products.generic import generic_product
 from vadose.products.points import point_product
 from vadose.products.sample import SAMPLE, SAMPLE_PATH
@@ -156,7 +157,7 @@ def open_source(
     origin
         Folder that relative paths start from.
     inputs
-        Name, hash, licence and citation of every file are added.
+        Name, hash, licence and citation of every file are added, and where and when it was downloaded.
     region, period
         What part of it.
     keeps_quality
@@ -172,6 +173,7 @@ def open_source(
                 "sha256": sha256(path),
                 "licence": product.licence,
                 "citation": product.citation,
+                **origin_of(path),  # where and when `vadose fetch` got it
             }
         )
     if source.drop:

@@ -14,7 +14,7 @@ from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
 from vadose.products.fetching.base import FetchProblem, LoginProblem, Offer, Policy, Wanted
 from vadose.products.fetching.planning import SPACING, expected
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import Gate, Sessions, open_session, transfer
+from vadose.products.fetching.transfer import ALL, Gate, Sessions, open_session, transfer
 
 
 class ClimateStore:
@@ -59,7 +59,7 @@ class ClimateStore:
         """
         import requests
 
-        self.gate.wait()
+        self.gate.wait(offer.product)
         try:
             result = self._client().retrieve(offer.collection, dict(offer.asked))
             url, size = str(result.location), int(result.content_length)
@@ -73,7 +73,7 @@ class ClimateStore:
                     remedy=f"Accept the licence on {offer.url}, and renew the key in "
                     f"{ACCOUNTS['climate_store'].where}.",
                 )
-                self.gate.close(problem)
+                self.gate.close(problem, offer.product)
                 raise problem from None
             raise FetchProblem(offer.name, found=f"the answer {status} of the store") from None
         except requests.RequestException as error:
@@ -111,7 +111,7 @@ class ClimateStore:
         remedy = f"Register at {account.register}, and put the key into {account.where}."
         if not has_credentials("climate_store"):
             problem = LoginProblem(account.title, found="no key", remedy=remedy)
-            self.gate.close(problem)
+            self.gate.close(problem, ALL)
             raise problem
         try:
             self._local.client = cdsapi.Client(
@@ -124,7 +124,7 @@ class ClimateStore:
             )
         except Exception as error:  # the client raises plain Exception; its text may hold the key
             problem = LoginProblem(account.title, found="a key that cannot be read", remedy=remedy)
-            self.gate.close(problem)
+            self.gate.close(problem, ALL)
             raise problem from error
         return self._local.client
 

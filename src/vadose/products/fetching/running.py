@@ -283,6 +283,10 @@ def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progr
                 fault = FileProblem(task.target, found=f"a file that cannot be written ({error})")
                 told.failures.append(Failure(task.offer.product, task.offer.name, fault))
             progress(count + 1, len(futures), task.offer.name)
+    except BaseException:  # an interrupt above all: threads let go at the next bytes
+        for several in by_archive.values():
+            several[0].archive.gate.stop()
+        raise
     finally:
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -290,7 +294,7 @@ def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progr
 
 def _take_one(task: _Task, manifest: Manifest) -> tuple[int, int]:
     """Take one file, and give it its name once it is whole."""
-    task.archive.gate.wait()
+    task.archive.gate.wait(task.offer.product)
     retried = task.archive.get(task.offer, task.part)
     size, digest = task.part.stat().st_size, hashed(task.part)
     task.folder.mkdir(parents=True, exist_ok=True)

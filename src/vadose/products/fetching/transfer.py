@@ -30,28 +30,32 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 #: Attempts at a file that brings a little each time, for each that may bring nothing.
 MANY = 20
+#: Stands for all products of an archive.
+ALL = ""
 #: Answers after which a server may be asked again.
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Gate:
-    """Hold all downloads from an archive while it asks for patience, and stop them where none can succeed."""
+    """Hold all downloads from an archive while it asks for patience, and stop those that cannot succeed."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self._lock = threading.Lock()
-        self.closed: FetchProblem | None = None
+        self._closed: dict[str, FetchProblem] = {}
+        self.is_stopped = False
 
-    def wait(self) -> None:
-        """Wait until the archive may be asked again.
+    def wait(self, product: str) -> None:
+        """Wait until the archive may be asked for a product again.
 
         Raises
         ------
         FetchProblem
-            A login was refused, or the disk is full: further files would fail alike.
+            A login was refused for it, or the disk is full: further files would fail alike.
         """
-        if self.closed is not None:
-            raise self.closed
+        for name in (product, ALL):
+            if name in self._closed:
+                raise self._closed[name]
         left = self._until - time.monotonic()
         if left > 0:
             time.sleep(left)
@@ -61,9 +65,14 @@ class Gate:
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
 
-    def close(self, problem: FetchProblem) -> None:
-        """Ask no more at all."""
-        self.closed = problem
+    def close(self, problem: FetchProblem, product: str) -> None:
+        """Ask no more for a product, or for `ALL`."""
+        self._closed[product] = problem
+
+    def stop(self) -> None:
+        """Ask no more at all, and let go of what is being downloaded: what has come is kept."""
+        self.is_stopped = True
+        self.close(FetchProblem("download", found="a stop"), ALL)
 
 
 class Sessions:
@@ -154,10 +163,10 @@ def transfer(
     part.parent.mkdir(parents=True, exist_ok=True)
     attempt, failed, why = 0, 0, ""
     while failed < policy.attempts and attempt < MANY * policy.attempts:
-        gate.wait()
+        gate.wait(offer.product)
         before = _size(part)
         try:
-            _attempt(session(), offer, part, policy, check_url)
+            _attempt(session(), offer, part, policy, check_url, gate)
             return attempt
         except _Again as again:
             attempt, why = attempt + 1, again.why
@@ -172,7 +181,7 @@ def transfer(
                 time.sleep(pause)
         except FetchProblem as problem:
             if isinstance(problem, LoginProblem):
-                gate.close(problem)
+                gate.close(problem, offer.product)
             raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -182,7 +191,7 @@ def transfer(
                 found="a full disk",
                 remedy="Make room, and run the same command again.",
             )
-            gate.close(full)
+            gate.close(full, ALL)
             raise full from error
     raise FetchProblem(
         offer.name,
@@ -202,6 +211,7 @@ def _attempt(
     part: Path,
     policy: Policy,
     check_url: Callable[[str], None],
+    gate: Gate,
 ) -> None:
     import requests
     import urllib3
@@ -229,7 +239,7 @@ def _attempt(
             tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
             if tag and not tag.startswith("W/"):
                 tag_path.write_text(tag, encoding="latin-1")
-            _write(answer, part, start, offer, policy)
+            _write(answer, part, start, offer, policy, gate)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Again(f"a connection that broke ({type(error).__name__})") from error
     _verify(offer, part, part.stat().st_size, whole)
@@ -293,7 +303,9 @@ def _retry_after(answer: requests.Response) -> float | None:
         return None
 
 
-def _write(answer: requests.Response, part: Path, start: int, offer: Offer, policy: Policy) -> None:
+def _write(
+    answer: requests.Response, part: Path, start: int, offer: Offer, policy: Policy, gate: Gate
+) -> None:
     """Write what comes, and give up where it comes too slowly or does not end."""
     limit = offer.size if offer.size is not None else LARGEST
     total, mark, mark_time = start, start, time.monotonic()
@@ -307,6 +319,8 @@ def _write(answer: requests.Response, part: Path, start: int, offer: Offer, poli
                 stream.truncate(0)
                 raise _Again(f"more than the {limit:,} bytes that the archive states")
             stream.write(chunk)
+            if gate.is_stopped:
+                raise FetchProblem(offer.name, found="a stop")
             spent = time.monotonic() - mark_time
             if spent > policy.patience:
                 if (total - mark) / spent < policy.slowest:
