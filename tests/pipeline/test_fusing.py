@@ -15,7 +15,7 @@ from vadose import pipeline
 from vadose.cli import app
 from vadose.config.fusion import parse_fusion
 from vadose.cubes.reproject import reproject
-from vadose.errors import FileProblem, NoOverlap, RecipeProblem, RunProblem
+from vadose.errors import FileProblem, NoOverlap, RecipeProblem, RunProblem, ValueProblem
 from vadose.fuse import FILLERS
 from vadose.fuse.blocks import blocks
 from vadose.grids import grid_of, latlon, lonlat
@@ -148,6 +148,32 @@ def test_a_stopped_fusion_goes_on_and_gives_the_same_bits(files, fused, tmp_path
         xr.testing.assert_identical(one, other)
 
 
+def test_a_recipe_put_right_takes_nothing_from_the_one_that_was_stopped(
+    files, tmp_path, monkeypatch
+):
+    path, out = tmp_path / "fusion.yaml", tmp_path / "out"
+
+    class Stopped(FILLERS["persistence"]):
+        def fit(self, *record):
+            raise KeyboardInterrupt
+
+    path.write_text(recipe(files, candidates=["cdf_matched", "persistence"]), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setitem(FILLERS, "persistence", Stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.fuse(path, out)
+    assert (out / ".held/held_cdf_matched.nc").is_file()  # which has seen what another seed hides
+    other = recipe(files, method="cdf_matched", seed=99)
+    path.write_text(other, encoding="utf-8")
+    pipeline.fuse(path, out)
+    pipeline.fuse(path, tmp_path / "anew")
+    one, two = (
+        {row["filler"]: row["rmse"] for row in json.loads(text)["scores"]}
+        for text in ((run / "fusion.json").read_text() for run in (out, tmp_path / "anew"))
+    )
+    assert one == two
+
+
 def test_a_finished_fusion_is_kept_unless_told_otherwise(files, tmp_path):
     path = tmp_path / "fusion.yaml"
     path.write_text(recipe(files, candidates=["persistence", "cdf_matched"]), encoding="utf-8")
@@ -247,6 +273,66 @@ def test_a_model_that_lacks_days_is_refused(files, earth, tmp_path):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(NoOverlap, match=r"20 of the satellite's 32 days"):
         pipeline.fuse(path, tmp_path / "out")
+
+
+def changed(files, folder, name, change):
+    """Write a file of the record anew with other values, and a recipe that names it."""
+    with xr.open_dataset(files / name, engine="h5netcdf", decode_coords="all") as cube:
+        cube[TARGET].load().values[:] = change(cube[TARGET].values)
+        cube.to_netcdf(folder / name, engine="h5netcdf")
+    path = folder / "fusion.yaml"
+    text = recipe(files, method="persistence").replace(str(files / name), str(folder / name))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "words"),
+    [
+        ("satellite.nc", 100, r"satellite: soil_moisture: found \d+ values .* the worst \d\d"),
+        ("model.nc", -9999, r"land model: soil_moisture: .* the worst -\d{3}.*fill_values"),
+    ],
+)
+def test_values_that_cannot_be_shares_of_water_are_refused(files, tmp_path, name, factor, words):
+    path = changed(files, tmp_path, name, lambda values: values * factor)
+    with pytest.raises(ValueProblem, match=words):
+        pipeline.fuse(path, tmp_path / "out")
+
+
+def test_the_rounding_of_a_land_model_is_no_fault(files, tmp_path):
+    path = changed(
+        files, tmp_path, "model.nc", lambda values: np.where(values > 0.1, values, -1e-20)
+    )
+    out = pipeline.fuse(path, tmp_path / "out")
+    assert (out / "fused.nc").is_file()
+
+
+@pytest.mark.parametrize(("rows", "share"), [(slice(0, 4), r"\d+%"), (slice(0, 0), "0%")])
+def test_a_model_that_says_nothing_of_most_of_the_land_is_refused(files, tmp_path, rows, share):
+    def without(values):
+        kept = np.full_like(values, np.nan)
+        kept[:, rows] = values[:, rows]
+        return kept
+
+    path = changed(files, tmp_path, "model.nc", without)
+    with pytest.raises(NoOverlap, match=rf"land model: found values on {share} of the land"):
+        pipeline.fuse(path, tmp_path / "out")
+
+
+def test_a_file_that_is_none_is_refused(files, tmp_path):
+    (tmp_path / "page.nc").write_text("<html>Please log in</html>")
+    with pytest.raises(FileProblem, match=r"page\.nc: found a file that cannot be read"):
+        pipeline.fuse_named(
+            [str(tmp_path / "page.nc")], [str(files / "model.nc")], tmp_path / "out"
+        )
+
+
+def test_what_is_told_in_days_is_no_soil_moisture(fused):
+    cube = open_cube(fused / "fused.zarr")
+    for name in ("gap_length", "gap_age"):
+        assert cube[name].attrs["units"] == "day"
+        assert "standard_name" not in cube[name].attrs
+    assert cube[TARGET].attrs["standard_name"] == "volume_fraction_of_condensed_water_in_soil"
 
 
 def test_files_without_soil_moisture_are_refused(files, tmp_path):

@@ -116,7 +116,10 @@ def with_ages(cube: xr.Dataset, ages: xr.Dataset) -> xr.Dataset:
     layers = _gaps(ages, ages["age"] == 0)
     return cube.assign(
         {
-            name: layer.where(~is_masked).transpose("time", "y", "x").assign_attrs(cube[name].attrs)
+            name: layer.where(~is_masked)
+            .transpose("time", "y", "x")
+            .drop_attrs()
+            .assign_attrs(cube[name].attrs)
             for name, layer in layers.items()
         }
     )

@@ -251,7 +251,7 @@ def crop(grid: GeoBox, region: Region) -> tuple[slice, slice]:
     if not inside.any():
         raise NoOverlap(
             "region",
-            found=f"{region} against data over ({longitude.min():.4g}, {latitude.min():.4g}, "
+            found=f"({west:.4g}, {south:.4g}, {east:.4g}, {north:.4g}) against data over ({longitude.min():.4g}, {latitude.min():.4g}, "
             f"{longitude.max():.4g}, {latitude.max():.4g})",
             expected="west, south, east, north in degrees, inside the data",
         )

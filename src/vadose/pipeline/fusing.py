@@ -16,7 +16,7 @@ import xarray as xr
 from vadose.config.fusion import Filling
 from vadose.cubes.extend import extend
 from vadose.downscale.base import Progress
-from vadose.errors import ValueProblem
+from vadose.errors import NoOverlap, ValueProblem
 from vadose.fuse.base import TARGET
 from vadose.fuse.blocks import Block, GapEdges, blocks
 from vadose.fuse.seamless import seamless, with_ages
@@ -27,6 +27,10 @@ from vadose.validate.seams import edge_jump
 
 #: Cells along the sides of the part of a map on which fillers are judged, at most.
 JUDGED = (128, 192)
+#: What soil moisture is a share between; land models go below zero by rounding, retrievals by a little noise.
+SHARES = (-0.05, 1.05)
+#: Share of the satellite's land that a land model must have values on; shores never agree.
+REACHED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,39 @@ class Record:
         satellite = self.satellite.isel(at).load()
         model = self.model.isel({dim: one for dim, one in at.items() if dim in self.model.dims})
         where = xr.DataArray(is_land, dims=("y", "x")).isel(cells or {})
-        return satellite, extend(model.load(), where)
+        _check_model(model.load()[TARGET], where)
+        return satellite, extend(model, where)
+
+
+def _check_shares(values: xr.DataArray, where: str) -> None:
+    """Refuse what cannot be a share of water: fill values that nobody declared, percent without a unit."""
+    is_outside = (values < SHARES[0]) | (values > SHARES[1])
+    count = int(is_outside.sum())
+    if count:
+        wrong = values.values[is_outside.values]
+        raise ValueProblem(
+            f"{where}: {TARGET}",
+            found=f"{count} values outside the valid range, the worst {wrong[np.abs(wrong).argmax()]:g}",
+            expected="0 to 1 m3 m-3",
+            remedy="Describe the product in a recipe, with its units and fill_values.",
+        )
+
+
+def _check_model(values: xr.DataArray, where: xr.DataArray) -> None:
+    """Refuse a land model that says nothing of most of the land: the nearest value is only for shores."""
+    _check_shares(values, "land model")
+    has_some = values.notnull().any("time").values
+    land = where.values
+    if not land.any():
+        return
+    share = float((has_some & land).sum() / land.sum())
+    if share < REACHED:
+        raise NoOverlap(
+            "land model",
+            found=f"values on {share:.0%} of the land that the satellite sees",
+            expected=f"{REACHED:.0%} or more, for the model fills the gaps",
+            remedy="Name a region that both have, or add files of the model.",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +120,9 @@ def plan(record: Record, progress: Progress) -> Plan:
 
     def seen() -> Iterator[xr.DataArray]:
         for number, one in enumerate(parts):
-            mask = record.satellite[TARGET].isel(time=one.own).notnull().load()
+            values = record.satellite[TARGET].isel(time=one.own).load()
+            _check_shares(values, "satellite")
+            mask = values.notnull()
             counts.append(mask.sum("time").values.astype("i8"))
             progress(number + 1, len(parts), "reading observations")
             yield mask

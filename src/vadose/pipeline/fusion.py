@@ -80,8 +80,9 @@ def fuse_files(
         with progress("Opening the sources") as step:
             record, inputs = open_record(fusion, origin, step)
         with progress("Judging fillers") as step:
-            planned = plan(record, step)
             work = folder / WORK
+            _keep_only_of(work, {"recipe": text, "inputs": inputs})
+            planned = plan(record, step)
             judged = judge_record(
                 record, planned, fusion, seed=fusion.seed, work=work, progress=step
             )
@@ -114,6 +115,19 @@ def fuse_files(
     shutil.rmtree(work, ignore_errors=True)
     drop_previous(out)
     return out
+
+
+def _keep_only_of(work: Path, made_of: dict[str, Any]) -> None:
+    """Drop what a stopped fusion has filled from another recipe or from other files.
+
+    A recipe put right may start where nothing is finished: fillings of its forerunner have seen values that
+    this one hides.
+    """
+    stamp, told = work / "made_of.json", json.dumps(made_of, sort_keys=True)
+    if work.exists() and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == told):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(told, encoding="utf-8")
 
 
 class _Made:
