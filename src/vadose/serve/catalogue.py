@@ -76,8 +76,8 @@ class Catalogue:
         Labels of the times, in order.
     notice
         What a reader must know, such as that the run is not finished.
-    fine, coarse, precipitation
-        Fields for series; None where the run has none.
+    precipitation
+        Drawn beside series; None where the fine cube has none.
     """
 
     study: Study

@@ -73,7 +73,7 @@ export class Series {
       height: 190,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
       scales: { rain: { range: (_, low, high) => [0, Math.max(high * 2.2, 1)] } },
-      axes: [{ ...axis(), values: days }, { ...axis(), size: 52 }, ...(hasRain ? [{ ...axis(), scale: "rain", side: 1, size: 40, grid: { show: false } }] : [])],
+      axes: [{ ...axis(), values: days, size: 28 }, { ...axis(), size: 52 }, ...(hasRain ? [{ ...axis(), scale: "rain", side: 1, size: 40, grid: { show: false } }] : [])],
       series: [{}, ...lines.map(style)],
       cursor: { drag: { x: true, y: false } },
       hooks: { draw: [(chart) => this.mark(chart)] },
