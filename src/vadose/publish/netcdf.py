@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import dask
 import h5netcdf
 import numpy as np
 import xarray as xr
@@ -63,8 +62,7 @@ def write_cf_months(
             continue
         told = described(part, publication)
         told.attrs |= time_attributes(part["time"] if "time" in part.dims else None)
-        # chunk after chunk: in threads they come to lie in another order every time
-        with replaced(path) as partial, dask.config.set(scheduler="synchronous"):
+        with replaced(path) as partial:
             write_netcdf(told, partial, packed=is_packed(cube))
             _complete(partial, told, publication.target)
     return files
