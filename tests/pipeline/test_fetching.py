@@ -111,6 +111,7 @@ def test_the_plan_is_printed_and_asks_nobody(recipe, monkeypatch, capsys, tmp_pa
     assert "MISSING, see below" in text
     assert "machine urs.earthdata.nasa.gov login NAME password SECRET" in text
     assert "~/.cdsapirc" in text
+    assert "are free there." in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.yaml"]
 
 
@@ -182,3 +183,8 @@ def test_a_run_knows_where_its_files_were_downloaded_from(tmp_path):
     open_source(source, tmp_path, inputs, region=None, period=None)
     assert (inputs[0]["collection"], inputs[0]["version"]) == ("GLDAS", "2.1")
     assert len(inputs[0]["sha256"]) == 64
+
+
+def test_a_recipe_of_own_files_has_nothing_to_download(monkeypatch, capsys):
+    assert call("fetch", EXAMPLES / "sample.yaml", monkeypatch=monkeypatch) == 0
+    assert "names no product of an archive" in capsys.readouterr().out

@@ -187,13 +187,16 @@ def test_the_command_line_says_it_all(recipe, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code in (0, None)
-    assert "All is there" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "All is there" in output
+    assert "Note: source COPERNICUS_DEM: 1 files of at most 25 that the archive has" in output
     (recipe.parent / "data/ERA5_LAND/skt_2019-12.nc").unlink()
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2
     output = capsys.readouterr().out
     assert "Missing (1):" in output
+    assert f"vadose fetch {recipe} downloads ERA5_LAND." in output
     assert "2019-12-01 to 2019-12-20" in output
 
 

@@ -397,6 +397,22 @@ def test_a_granule_beyond_the_period_is_left_out(served, wanted):
     assert get(served, wanted).files == 6
 
 
+def test_ten_thousand_granules_are_looked_through_once(served, tmp_path, monkeypatch):
+    """What is expected is worked out for a search, and not for each of its granules."""
+    from vadose.products.fetching import earthdata
+
+    calls: list[str] = []
+    whole = earthdata.expected
+
+    def counted(*given):
+        calls.append(given[0].product)
+        return whole(*given)
+
+    monkeypatch.setattr(earthdata, "expected", counted)
+    get(served, Wanted("SPL3SMP_E", tmp_path / "data/SPL3SMP_E", BOX, DAYS))
+    assert calls == ["SPL3SMP_E"]
+
+
 # --- the other archives
 
 
@@ -433,7 +449,10 @@ def test_a_licence_that_was_not_accepted_is_told(served, tmp_path):
     assert "k3y" not in str(failure.problem)
 
 
-def test_tiles_of_the_sea_are_asked_for_once(served, tmp_path):
+def test_tiles_of_the_sea_are_asked_for_once(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
     name = "Copernicus_DSM_COG_30_S35_00_E147_00_DEM.tif"
     served.files[name] = content(1)
     dem = Wanted("COPERNICUS_DEM", tmp_path / "data/COPERNICUS_DEM", (147.1, -34.9, 148.5, -34.1))

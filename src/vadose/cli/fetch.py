@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +46,9 @@ def fetch(
 
     wanted = wanted_of(recipe, out=out, versions=collection or [])
     planned = plan_fetch(wanted)
+    if not planned:
+        typer.echo("The recipe names no product of an archive: its files are its user's own.")
+        return
     show_plan(planned)
     if plan:
         return
@@ -94,9 +98,22 @@ def show_plan(planned: Sequence[Planned]) -> None:
     for box in boxes:
         products = ", ".join(row.wanted.product for row in planned if row.wanted.region == box)
         typer.echo(f"Box {', '.join(f'{one:g}' for one in box)}: {products}")
-    typer.echo(f"Left to download: about {size_of(total)}.")
+    typer.echo(f"Left to download: about {size_of(total)}; {_free(planned, total)}")
     _show_accounts(planned)
     _show_steps(planned)
+
+
+def _free(planned: Sequence[Planned], total: float) -> str:
+    """Say how much room there is, disk by disk."""
+    places = {}
+    for row in planned:
+        place = row.wanted.folder.absolute()
+        while not place.exists():
+            place = place.parent
+        places[place.stat().st_dev] = shutil.disk_usage(place).free
+    words = " and ".join(size_of(free) for free in places.values())
+    is_short = sum(places.values()) < total
+    return f"{words} are free there" + (": NOT ENOUGH ROOM." if is_short else ".")
 
 
 def _account(row: Planned) -> str:

@@ -48,6 +48,7 @@ def check(
 
     found = check_recipe(recipe)
     show_check(found)
+    _show_partial(found, recipe)
     if not found.is_complete:
         _show_ways(found, recipe)
         raise typer.Exit(MISSING)
@@ -86,6 +87,25 @@ def show_check(found: RecipeCheck) -> None:
         typer.echo(f"Missing ({len(found.missing)}):")
         for text in found.missing:
             typer.echo(f"  - {text}")
+
+
+def _show_partial(found: RecipeCheck, recipe: Path) -> None:
+    """Say where there are fewer files than an archive has, of products whose names tell no day."""
+    from vadose.errors import VadoseError
+    from vadose.pipeline.fetching import plan_fetch, wanted_of
+
+    try:
+        planned = {one.wanted.product: one for one in plan_fetch(wanted_of(recipe))}
+    except VadoseError:
+        return  # a recipe that cannot be planned may be of files from elsewhere
+    for row in found.sources:
+        one = planned.get(row.product)
+        if one is None or row.first is not None or not one.here or not one.left:
+            continue
+        typer.echo(
+            f"Note: source {row.product}: {one.here} files of at most {one.count} that the archive has for "
+            "the box and period."
+        )
 
 
 def _show_ways(found: RecipeCheck, recipe: Path) -> None:

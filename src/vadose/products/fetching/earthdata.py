@@ -89,13 +89,15 @@ class Earthdata:
             granules = self._search(query, where)
         finally:
             query.session.close()
+        keys = expected(wanted, collection)  # searches also give what only touches box or period
         offers: dict[str, Offer] = {}
         self.refused = []
         for granule in granules:
             try:
                 for offer in offers_of(granule, wanted, collection, version):
                     self.servers.check_url(offer.url)
-                    offers.setdefault(offer.name, offer)
+                    if key_of(Path(offer.name), wanted.product, collection) in keys:
+                        offers.setdefault(offer.name, offer)
             except (FileProblem, FetchProblem) as problem:
                 self.refused.append(
                     FetchProblem(where, found=problem.found, expected=problem.expected)
@@ -227,13 +229,6 @@ def offers_of(
             collection=collection.short_name,
             version=version,
         )
-        if is_wanted(offer, wanted, collection):
-            offers.append(offer)
+        offers.append(offer)
         break  # others are copies, or pictures
     return offers
-
-
-def is_wanted(offer: Offer, wanted: Wanted, collection: Collection) -> bool:
-    """Tell whether a granule is of the box and period: archives also give those that only touch them."""
-    key = key_of(Path(offer.name), wanted.product, collection)
-    return key in expected(wanted, collection)

@@ -106,12 +106,21 @@ class Sessions:
 
 
 def open_session() -> requests.Session:
-    """Make a session without credentials, also without those of a ``.netrc``."""
+    """Make a session without credentials, also without those of a ``.netrc``; proxies are those of the system."""
     import requests
 
-    session = requests.Session()
-    session.trust_env = False
+    class Open(requests.Session):
+        def rebuild_auth(self, prepared: requests.PreparedRequest, response: object) -> None:
+            prepared.headers.pop("Authorization", None)
+
+    session = Open()
+    session.auth = _no_credentials
     return session
+
+
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stand where requests would otherwise look into a ``.netrc``."""
+    return request
 
 
 @dataclass
