@@ -125,7 +125,9 @@ def formula(latex: str, *, is_block: bool = False) -> str:
     made: str = convert(latex, display="block" if is_block else "inline")
     if "\\" in made or "<mi>&</mi>" in made:
         sys.exit(f"formula {latex!r}: found what latex2mathml does not know; write it otherwise")
-    return made.replace("*", "&#42;").replace("_", "&#95;").replace("\n", " ")
+    safe = made.replace("*", "&#42;").replace("_", "&#95;").replace("\n", " ")
+    # at the beginning of a line Markdown would take math for a block of its own
+    return safe if is_block else f"<span>{safe}</span>"
 
 
 def with_links(text: str, page: Path) -> tuple[str, list[str]]:

@@ -145,7 +145,8 @@ def _as_shown(value: Any) -> str:
 
 def _as_text(words: str) -> str:
     lines = textwrap.dedent(words.strip("\n"))
-    return f'<pre class="shown"><code>{html.escape(lines)}</code></pre>'
+    kind = "shown" if "\n" in lines else "shown sentence"
+    return f'<pre class="{kind}"><code>{html.escape(lines)}</code></pre>'
 
 
 def _figures(pictures: Path, cell: int) -> list[str]:

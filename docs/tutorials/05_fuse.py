@@ -9,7 +9,7 @@ import numpy as np
 
 from vadose.synthetic import world
 
-earth = world(size=64, days=90, factor=4, seed=5)
+earth = world(size=48, days=75, factor=4, seed=5)
 satellite, model = earth.coarse["soil_moisture"], earth.land_model
 print(
     f"{float(satellite.isnull().mean()):.0%} of the cells and days have no observation"

@@ -37,7 +37,7 @@ from vadose.validate.scores import score_pairs
 from vadose.validate.station_intervals import add_intervals
 
 score = add_intervals(score_pairs(matchup), matchup)
-first = score.sel(station=score["station"][0]).to_dataframe()
+first = score.drop_dims("moment").isel(station=0).to_dataframe()
 first[["n", "r", "r_lower", "r_upper", "r_effective_n", "bias", "ubrmse"]].round(3)
 
 # %% [markdown]

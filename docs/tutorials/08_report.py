@@ -7,11 +7,18 @@
 # %%
 from pathlib import Path
 
-Path("india.yaml").write_text("""\
+with Path("india.yaml").open("w", encoding="utf-8") as file:
+    file.write("""\
 title: India and Central Asia, 1° to 0.25°
 seed: 7
 target: soil_moisture
-predictors: [land_surface_temperature, albedo, evaporation, precipitation, land_cover_croplands, land_cover_barren]
+predictors:
+  - land_surface_temperature
+  - albedo
+  - evaporation
+  - precipitation
+  - land_cover_croplands
+  - land_cover_barren
 build:
   sources: [{product: SAMPLE}]
   factor: 4          # 0.25° → 1°
@@ -20,7 +27,11 @@ build:
 methods:
   nearest: {title: Coarse value copied, kind: nearest}
   smooth: {title: Smooth interpolation, kind: smooth}
-  forest: {title: Random forest, kind: direct, model: random_forest, parameters: {trees: 40}}
+  forest:
+    title: Random forest
+    kind: direct
+    model: random_forest
+    parameters: {trees: 40}
   forest_closed: {title: "Random forest, closed", kind: close, of: [forest]}
 publish: forest_closed
 """)
@@ -67,8 +78,10 @@ for path in sorted(Path("run").iterdir()):
 # %%
 import pandas as pd
 
-scores = pd.read_csv("run/scores.csv")
-scores.round(4)
+scores = pd.read_csv("run/scores.csv", index_col="title")
+scores[
+    ["pooled_r", "pooled_rmse", "within_cell_r", "gain_over_nearest_rmse"]
+].round(4)
 
 # %% [markdown]
 # The manifest says who made it, from what and with which versions; the command in it repeats the run.
@@ -77,8 +90,9 @@ scores.round(4)
 import json
 
 manifest = json.loads(Path("run/manifest.json").read_text())
-print({key: manifest[key] for key in ("title", "command", "seed", "method")})
-print("inputs:", [one["name"] for one in manifest["inputs"]])
+for key in ("title", "command", "seed", "method"):
+    print(f"{key:<10}{manifest[key]}")
+print(f"{'inputs':<10}{[one['name'] for one in manifest['inputs']]}")
 
 # %% [markdown]
 # The product is a cube like any other, with its origin, its flags and what closure has left:
