@@ -45,7 +45,7 @@ from vadose.validate.scales import TOLERANCE, share_outside
 from vadose.validate.sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:
-    from vadose.pipeline import Progress
+    from vadose.pipeline.progress import Progress
 
 #: Places that a model is learned anew from, to judge it on held-out blocks, and how often that is done.
 LEARNED, FOLDS = 4000, 3

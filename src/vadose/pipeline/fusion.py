@@ -27,7 +27,7 @@ from vadose.pipeline.sources import open_stations
 from vadose.store import open_cube, write_cube, write_months, write_netcdf
 
 if TYPE_CHECKING:
-    from vadose.pipeline import Progress
+    from vadose.pipeline.progress import Progress
 
 #: Where a fusion keeps what it has filled, until it is finished.
 WORK = ".held"

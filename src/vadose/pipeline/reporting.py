@@ -16,7 +16,7 @@ from vadose.report.html import write_report
 from vadose.report.journals import find_style
 
 if TYPE_CHECKING:
-    from vadose.pipeline import Progress
+    from vadose.pipeline.progress import Progress
 
 
 def tell(
