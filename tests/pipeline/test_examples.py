@@ -10,7 +10,9 @@ import yaml
 
 from vadose import pipeline
 from vadose.config import read_recipe
+from vadose.config.fusion import read_fusion
 from vadose.grids import grid_of, named_grid, nesting
+from vadose.pipeline.fusion import is_fusion
 from vadose.store import open_cube
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,7 +25,10 @@ SHORT = {
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_is_a_valid_recipe(path):
-    assert read_recipe(path).publish
+    if is_fusion(path):
+        assert read_fusion(path).satellite.product
+    else:
+        assert read_recipe(path).publish
 
 
 @pytest.fixture(scope="module", params=sorted(SHORT))
