@@ -39,6 +39,8 @@ PACKAGES = {
     "validate": "scores and gains",
     "uncertainty": "intervals and errors",
     "report": "one page for a run",
+    "publish": "files that others open",
+    "serve": "the map",
     "synthetic": "a world with known truth",
     "store": "to and from disk",
     "grids": "where cells lie",
