@@ -60,7 +60,7 @@ def test_errors_stand_with_their_interval(corrected):
     assert facts["Could not be judged"] == "3 readings without all that is needed"
 
 
-def test_the_section_stands_behind_the_scores_and_its_words_stay_words(corrected):
+def test_the_section_stands_behind_the_scores_and_its_words_stay_words(corrected, told_only):
     hostile = "<script>alert(1)</script>"
     run = corrected(how=hostile, notes=["range 12 km", hostile])
     page = write_report(run, with_files=False).read_text(encoding="utf-8")

@@ -40,7 +40,7 @@ def remarks(run) -> str:
     return " ".join(row.remarks)
 
 
-def test_the_table_holds_the_scores(drawn):
+def test_the_table_holds_the_scores(drawn, told_only):
     run = drawn()
     told = tell_ensembles(read_run(run))
     assert told.heads[-2:] == ("inside 50 %", "inside 90 %")

@@ -4,6 +4,7 @@ import shutil
 import sys
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from vadose.errors import FileProblem, MissingExtra, RunProblem
@@ -89,6 +90,13 @@ def test_every_picture_has_words_and_a_file(page, globe):
     for suffix in ("png", "pdf", "svg", "csv"):
         names = {path.stem for path in (globe / "figures").glob(f"*.{suffix}")} - {"index"}
         assert len(names) == 7
+
+
+def test_numbers_of_a_map_are_those_drawn(report, globe):
+    table = pd.read_csv(globe / "figures/map.csv")
+    assert set(table.columns) == {"x", "y", "coarse", "downscaled", "truth"}
+    error = (table["downscaled"] - table["truth"]).dropna()
+    assert 0 < error.abs().mean() < 0.02
 
 
 def test_a_warning_stands_beside_its_number(report):

@@ -16,7 +16,7 @@ from vadose.report.pages import environment, with_contents
 from vadose.report.plates import Plate, draw_plates
 from vadose.report.runs import Provenance, read_record, read_text
 from vadose.report.scene import day_words
-from vadose.report.tables import cell_size, made_rows, whole
+from vadose.report.tables import cell_size, input_rows, made_rows, whole
 from vadose.report.trust import Layer, draw_layers, layers_table, mean_over_dates
 from vadose.schema import check_cube
 from vadose.store import open_cube, replaced
@@ -75,6 +75,7 @@ def write_fused_report(folder: Path, *, style: str = "screen", with_files: bool 
             "recipe": read_text(folder / "recipe.yaml"),
             "warnings": {},
             "is_own_page": True,
+            "inputs": input_rows(manifest.inputs),
             "provenance": made_rows(manifest),
             "fusion": told,
             **content,

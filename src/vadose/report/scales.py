@@ -36,7 +36,7 @@ def draw_scale_bar(axes: Axes, frame: Frame) -> None:
     if frame.is_global:
         return
     left, bottom, right, top = frame.bounds
-    per_unit = _kilometres_per_unit(frame)
+    per_unit = kilometres_per_unit(frame)
     length = bar_length((right - left) * per_unit)
     size = length / per_unit
     end, height = right - 0.04 * (right - left), bottom + 0.045 * (top - bottom)
@@ -57,7 +57,7 @@ def draw_scale_bar(axes: Axes, frame: Frame) -> None:
     )
 
 
-def _kilometres_per_unit(frame: Frame) -> float:
+def kilometres_per_unit(frame: Frame) -> float:
     """Measure on the ellipsoid how far the map's unit reaches from west to east, where the bar stands."""
     left, bottom, right, top = frame.bounds
     height = bottom + 0.05 * (top - bottom)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from vadose.report.runs import Held, Provenance, Scores
+from vadose.report.runs import Held, Input, Provenance, Scores
 from vadose.report.style import WITHOUT_VALUE
 from vadose.schema import ORIGIN
 
@@ -255,6 +255,33 @@ def place_warnings(warnings: Sequence[str]) -> dict[str, list[str]]:
         )
         placed.setdefault(section, []).append(warning)
     return placed
+
+
+@dataclass(frozen=True)
+class InputRow:
+    """Hold inputs of one licence and citation: the first by name, and how many more there are."""
+
+    shown: tuple[Input, ...]
+    more: int
+    licence: str
+    citation: str
+
+
+def input_rows(inputs: Sequence[Input], most: int = 4) -> list[InputRow]:
+    """Put inputs of one licence and citation together: a record of many days would fill pages.
+
+    Examples
+    --------
+    >>> days = [Input(name=f"day_{day}.nc", licence="CC0") for day in range(9)]
+    >>> [(row.shown[0].name, row.more) for row in input_rows(days)]
+    [('day_0.nc', 5)]
+    """
+    groups: dict[tuple[str, str], list[Input]] = {}
+    for one in inputs:
+        groups.setdefault((one.licence, one.citation), []).append(one)
+    return [
+        InputRow(tuple(part[:most]), max(len(part) - most, 0), *key) for key, part in groups.items()
+    ]
 
 
 def made_rows(manifest: Provenance) -> list[tuple[str, str]]:

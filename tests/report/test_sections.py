@@ -1,0 +1,160 @@
+"""Dates, trust, checks and choices: what they tell of runs that are known."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from vadose.errors import FileProblem, ValueProblem
+from vadose.grids import coarsened, coordinates
+from vadose.report import trust
+from vadose.report.checks import read_alignment, tell_checks
+from vadose.report.choices import days_of, tell_choices
+from vadose.report.dates import chosen_places, days_table, gappiest, read_days
+from vadose.report.frames import frame_of
+from vadose.report.html import write_report
+from vadose.report.judged import Judged, Summary
+from vadose.report.runs import read_run
+from vadose.report.scales import kilometres_per_unit
+from vadose.schema import VARIABLES
+
+from .conftest import FACTOR, GRIDS
+
+TIMES = pd.date_range("2020-03-01", periods=9)
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """Write a run of nine days, of which the fifth has a gap on its left half that the product fills."""
+    from .conftest import make_run
+
+    run = make_run(tmp_path_factory.mktemp("long") / "run", "utm", truth=False)
+    fine, coarse = GRIDS["utm"], coarsened(GRIDS["utm"], FACTOR)
+    rng = np.random.default_rng(1)
+    values = rng.uniform(0.1, 0.4, (9, *coarse.shape)).astype("f4")
+    product = np.kron(values, np.ones((1, FACTOR, FACTOR))).astype("f4")
+    values[4, :, : coarse.shape.x // 2] = np.nan
+    values[7] = np.nan
+    for name, grid, field in (("coarse", coarse, values), ("product", fine, product)):
+        cube = xr.Dataset(
+            {"soil_moisture": (("time", "y", "x"), field)},
+            coords={**coordinates(grid), "time": TIMES},
+        )
+        cube["soil_moisture"].attrs = VARIABLES["soil_moisture"].attributes()
+        shutil.rmtree(run / f"{name}.zarr")
+        cube.to_zarr(run / f"{name}.zarr", consolidated=False)
+    return run
+
+
+def test_dates_are_evenly_chosen_or_those_asked_for(long_run):
+    record = read_run(long_run)
+    assert chosen_places(record, ()) == [2, 4, 6]
+    assert chosen_places(record, ("2020-03-09", "2020-03-01")) == [8, 0]
+    with pytest.raises(ValueProblem, match=r"found 2021-01-01.*2020-03-01 to 2020-03-09"):
+        chosen_places(record, ("2021-01-01",))
+    with pytest.raises(ValueProblem, match=r"'spring'.*a date such as"):
+        chosen_places(record, ("spring",))
+
+
+def test_the_day_of_gaps_still_has_an_edge(long_run):
+    day = gappiest(read_run(long_run))
+    assert day.when == "2020-03-05", "the day without any observation has no edge to look at"
+    assert day.remark == "50 % of the land unobserved"
+    assert [title for title, _, _ in day.fields] == ["Observed", "Downscaled"]
+
+
+def test_a_table_of_dates_has_what_is_drawn(long_run):
+    record = read_run(long_run)
+    table = days_table(read_days(record, [4]))
+    own = table[table["field"] == "Downscaled"]
+    field = record.product["soil_moisture"].isel(time=4).load()
+    row = own.iloc[100]
+    assert field.sel(y=row["y"], x=row["x"]).item() == pytest.approx(row["value"])
+    assert len(own) == field.size == 2 * 16 * (table["field"] == "Coarse input").sum()
+
+
+def test_a_run_that_nothing_judged_is_told_of_without_scores(long_run, tmp_path, told_only):
+    run = shutil.copytree(long_run, tmp_path / "run")
+    (run / "scores.json").unlink()
+    with pytest.raises(FileProblem, match=r"scores\.json"):
+        read_run(run)
+    about = json.loads((run / "manifest.json").read_text())
+    about |= {"is_judged": False, "method_title": "Forest, closed"}
+    (run / "manifest.json").write_text(json.dumps(about))
+    page = write_report(run, with_files=False).read_text()
+    assert "“Forest, closed” was not judged" in page
+    assert 'id="scores"' not in page
+    assert 'id="dates"' in page
+
+
+def test_a_mean_over_dates_does_not_depend_on_blocks(monkeypatch):
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(7, 5, 6))
+    values[rng.random(values.shape) < 0.3] = np.nan
+    array = xr.DataArray(values, dims=("time", "y", "x"))
+    with np.errstate(invalid="ignore"):
+        expected = np.nanmean(values, axis=0)
+    for cells in (1, 100, 10**6):
+        monkeypatch.setattr(trust, "AT_ONCE", cells)
+        field, count = trust.mean_over_dates(array)
+        np.testing.assert_allclose(field, expected)
+        assert count == 7
+
+
+@pytest.mark.parametrize(("coverage", "tone", "word"), [(0.9, "", "should"), (0.7, "worse", "few")])
+def test_coverage_is_held_against_its_level(tmp_path, coverage, tone, word):
+    row = {"kind": "all", "label": "all", "coverage": coverage, "standard_error": 0.01, "points": 9}
+    told = {"intervals": {"source": "stations", "level": 0.9, "coverage": [row]}}
+    found = trust.tell_coverage(Judged(tmp_path, Summary.model_validate(told)))
+    assert found.tone == tone
+    assert word in found.sentence
+
+
+def test_seams_are_held_against_those_of_the_truth(tmp_path):
+    def remarks(jump, true):
+        maps = {"best": {"coarse_cell_edge_jump_ratio": jump}}
+        maps["truth"] = {"coarse_cell_edge_jump_ratio": true}
+        summary = Summary.model_validate({"publish": "best", "maps": maps})
+        return " ".join(tell_checks(Judged(tmp_path, summary)).remarks)
+
+    assert "are seen" in remarks(1.6, 1.0)
+    assert "hardly seen" in remarks(1.6, 1.5)
+    assert tell_checks(Judged(tmp_path, Summary())) is None
+
+
+def test_alignment_is_told_or_named(long_run, tmp_path):
+    run = shutil.copytree(long_run, tmp_path / "run")
+    assert read_alignment(read_run(run)) == []
+    row = {"variable": "clay_content", "source": "S", "files": 1, "units_before": "g", "units_after": "%",
+           "valid_before": 1.0, "valid_after": 0.5, "is_shifted": True, "shift_east": -1.0,
+           "shift_north": 0.0}  # fmt: skip
+    (run / "alignment.json").write_text(json.dumps([row]))
+    told = read_alignment(read_run(run))[0]
+    assert (told.units, told.valid) == ("g → %", "100 % → 50 %")
+    assert told.shift == "−1.00 east, 0.00 north — shifted"
+    (run / "alignment.json").write_text('{"a": 1}')
+    with pytest.raises(FileProblem, match=r"alignment\.json: found a report that cannot be read"):
+        read_alignment(read_run(run))
+
+
+def test_choices_are_those_of_the_recipe(long_run, tmp_path):
+    run = shutil.copytree(long_run, tmp_path / "run")
+    (run / "recipe.yaml").write_text(
+        "build: {days: 3, sources: [{product: SMAP, use: target}, {product: DEM}]}\n"
+        "predictors: [clay_content]\nhold: {scheme: random}\n"
+    )
+    record = read_run(run)
+    told = dict(tell_choices(record))
+    assert days_of(record) == 3
+    assert told["Coarse target"] == "SMAP"
+    assert "optimistic" in told["Kept from learning"]
+    (run / "recipe.yaml").write_text("{{ no: [recipe")
+    assert "Coarse target" not in dict(tell_choices(read_run(run)))
+
+
+def test_a_scale_bar_is_measured_on_the_ellipsoid():
+    frame = frame_of(GRIDS["utm"])  # metres, true to 0.04 % there
+    assert kilometres_per_unit(frame) == pytest.approx(0.001, rel=1e-3)

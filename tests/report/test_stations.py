@@ -1,0 +1,210 @@
+"""The sections that are told of stations, from a small run whose scores are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from vadose.errors import FileProblem
+from vadose.grids import coordinates
+from vadose.report.chapters import stations as chapter
+from vadose.report.html import write_report
+from vadose.report.judged import read_judged
+from vadose.report.runs import read_run
+from vadose.report.series import read_series, series_table, taylor_points
+from vadose.report.stations import tell_stations, used_stations
+from vadose.schema import VARIABLES
+
+from .conftest import GRIDS
+
+NAMES = ("nearest", "residual_forest_closed")
+TIMES = pd.date_range("2019-01-01", periods=40)
+COUNT = 8
+
+
+def _fields(grid, rng):
+    """Give fields whose values tell which cell and day they are of."""
+    rows, columns = grid.shape
+    wave = 0.2 + 0.1 * np.sin(np.arange(40) / 5)[:, None, None]
+    place = 0.05 * rng.normal(size=(1, rows, columns))
+    fields = {"nearest": wave + 0 * place, "residual_forest_closed": wave + place}
+    return {name: np.clip(field, 0.01, 0.6).astype("f4") for name, field in fields.items()}
+
+
+@pytest.fixture(scope="module")
+def judged_run(tmp_path_factory):
+    """Write a run of 40 days with a validation, its stations and its predictions."""
+    from .conftest import make_run
+
+    grid = GRIDS["utm"]
+    run = make_run(tmp_path_factory.mktemp("judged") / "run", "utm", truth=False)
+    rng = np.random.default_rng(3)
+    fields = _fields(grid, rng)
+    for name, field in fields.items():
+        cube = xr.Dataset(
+            {"soil_moisture": (("time", "y", "x"), field)},
+            coords={**coordinates(grid), "time": TIMES},
+        )
+        cube["soil_moisture"].attrs = VARIABLES["soil_moisture"].attributes()
+        cube.to_zarr(run / f"predictions/{name}.zarr", consolidated=False)
+    import pyproj
+
+    rows, columns = np.arange(COUNT) * 4 + 3, np.arange(COUNT) * 5 + 2
+    x = grid.affine.c + grid.affine.a * (columns + 0.5)
+    y = grid.affine.f + grid.affine.e * (rows + 0.5)
+    to_degrees = pyproj.Transformer.from_crs(str(grid.crs), "EPSG:4326", always_xy=True)
+    longitude, latitude = to_degrees.transform(x, y)
+    product = fields["residual_forest_closed"][:, rows, columns].T
+    reading = product + 0.02 * rng.normal(size=product.shape)
+    names = [f"s{number}" for number in range(COUNT)]
+    xr.Dataset(
+        {"soil_moisture": (("station", "time"), reading, {"units": "m3 m-3"})},
+        coords={
+            "station": names,
+            "time": TIMES,
+            "lat": ("station", latitude),
+            "lon": ("station", longitude),
+            "network": ("station", ["NET_A"] * 5 + ["NET_B"] * 3),
+        },
+    ).to_netcdf(run / "stations.nc", engine="h5netcdf")
+    _write_validation(run / "validation", names, longitude, latitude)
+    return run
+
+
+def _write_validation(folder, names, longitude, latitude):
+    folder.mkdir()
+    scores = []
+    for product, ubrmse in zip(NAMES, (0.05, 0.03), strict=True):
+        for place, name in enumerate(names):
+            row = {
+                "view": "values", "product": product, "station": name, "n": 40, "r": 0.5,
+                "bias": 0.01, "rmse": 0.06, "ubrmse": ubrmse + 0.001 * place, "is_used": place < 7,
+                "r_lower": 0.3, "r_upper": 0.7, "r_is_too_short": place == 2,
+                "network": "NET_A" if place < 5 else "NET_B",
+                "lon": longitude[place], "lat": latitude[place],
+            }  # fmt: skip
+            scores.append(row)
+    pd.DataFrame(scores).to_csv(folder / "stations.csv", index=False)
+    gains = [
+        {
+            "view": "values", "baseline": "nearest", "product": NAMES[1], "station": name,
+            "delta_ubrmse": 0.02, "delta_ubrmse_lower": 0.01, "delta_ubrmse_upper": 0.03,
+        }
+        for name in names
+    ]  # fmt: skip
+    pd.DataFrame(gains).to_csv(folder / "gains.csv", index=False)
+    strata = [
+        {
+            "label": "season", "stratum": season, "product": product, "view": view, "n": 20,
+            "stations": 7, "r": 0.5, "ubrmse": 0.03, "bias": 0.0, "is_small": season == "winter",
+        }
+        for season in ("winter", "summer")
+        for product in NAMES
+        for view in ("pooled", "median", "lower_quartile", "upper_quartile")
+    ]  # fmt: skip
+    pd.DataFrame(strata).to_csv(folder / "strata.csv", index=False)
+    spread = {"median": 0.03, "lower_quartile": 0.02, "upper_quartile": 0.04}
+    view = {name: dict.fromkeys(("r", "ubrmse", "rmse", "bias"), spread) for name in NAMES}
+    gain = {"median": 0.02, "lower": 0.015, "upper": 0.025, "share_better": 1.0}
+    summary = {
+        "publish": NAMES[1],
+        "titles": {"nearest": "Coarse value copied", NAMES[1]: "Forest, closed"},
+        "notes": ["The split is random and flatters.", "Only some sensors are deep enough."],
+        "stations": 7,
+        "pairs": 280,
+        "stamps": 40,
+        "selection": "stations with 30 pairs or more",
+        "matching": {
+            "space": "nearest: ContainingCell(); residual_forest_closed: ContainingCell()"
+        },
+        "verdict": "Forest, closed: better than nearest.",
+        "views": {"values": view},
+        "gains": {"nearest": {"stations": 7, "products": {NAMES[1]: {"delta_ubrmse": gain}}}},
+        "maps": {
+            "nearest": {"closure_max": 1e-9, "coarse_cell_edge_jump_ratio": None},
+            NAMES[1]: {"closure_max": 1e-8, "coarse_cell_edge_jump_ratio": 2.0},
+        },
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+@pytest.fixture(scope="module")
+def judged(judged_run):
+    return read_judged(read_run(judged_run))
+
+
+def test_every_section_of_stations_is_there(judged_run):
+    page = write_report(judged_run, with_files=False).read_text(encoding="utf-8")
+    for words in (
+        "better than nearest", "NET_A", "NET_B", "median of 5 stations", "Taylor diagram",
+        "Series at stations", "Seasons", "too short for an interval that holds: r",
+        "Only 7 stations", "small: no base for a claim", "The edges of coarse cells are seen",
+    ):  # fmt: skip
+        assert words in page
+    assert page.count("The split is random and flatters.") == 1, "a note stands once"
+    assert not (judged_run / "figures").exists()
+    heads = [part[0] for part in page.split("<h")[1:] if part[0].isdigit()]
+    steps = np.diff([int(level) for level in heads])
+    assert steps.max() <= 1, "no level of heading is left out"
+
+
+def test_a_gain_is_told_with_its_interval(judged):
+    told = tell_stations(judged)
+    assert told.tone == "better"
+    assert told.views[0].rows[1].cells[4].note == "+0.0150 to +0.0250"
+    assert [group.title for group in told.networks] == ["NET_A", "NET_B"]
+    assert len(told.networks[1].rows) == 3, "two of its stations are used, and their median"
+
+
+def test_only_used_stations_are_told(judged):
+    rows = used_stations(judged, NAMES[1])
+    assert "s7" not in set(rows["station"])
+
+
+def test_series_are_those_of_the_cells(judged_run, judged):
+    series = read_series(read_run(judged_run), judged)
+    table = series_table(series)
+    field = xr.open_zarr(judged_run / f"predictions/{NAMES[1]}.zarr", consolidated=False)
+    own = table[table["station"] == "s1"]
+    expected = field["soil_moisture"].values[:, 1 * 4 + 3, 1 * 5 + 2]
+    np.testing.assert_allclose(own[NAMES[1]], expected)
+    assert series.drawn[0] == "s0", "the least ubRMSE comes first"
+    assert series.drawn[-1] == "s6"
+
+
+def test_a_taylor_diagram_agrees_with_numpy(judged_run, judged):
+    series = read_series(read_run(judged_run), judged)
+    points = taylor_points(series).set_index(["product", "station"])
+    reading = series.pairs["reading"].sel(station="s2").values
+    value = series.pairs["value"].sel(product=NAMES[1], station="s2").values
+    assert points.loc[(NAMES[1], "s2"), "r"] == pytest.approx(np.corrcoef(value, reading)[0, 1])
+    assert points.loc[(NAMES[1], "s2"), "ratio"] == pytest.approx(value.std() / reading.std())
+
+
+def test_stations_of_the_same_names_elsewhere_are_others(judged_run, tmp_path):
+    import shutil
+
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    path = run / "validation/stations.csv"
+    table = pd.read_csv(path)
+    table.assign(lat=table["lat"] + 1).to_csv(path, index=False)
+    record = read_run(run)
+    assert read_series(record, read_judged(record)) is None
+    assert chapter(record, read_judged(record)).told["has_series"] is False
+
+
+def test_a_table_without_its_columns_is_named(judged_run, tmp_path):
+    import shutil
+
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    (run / "validation/stations.csv").write_text("product,station\na,b\n")
+    record = read_run(run)
+    with pytest.raises(FileProblem, match=r"stations\.csv: found no column view, n, r, bias"):
+        tell_stations(read_judged(record))
+
+
+def test_a_run_without_a_validation_has_none(globe: Path):
+    assert read_judged(read_run(globe)) is None
