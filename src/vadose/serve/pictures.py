@@ -30,7 +30,12 @@ STRIP = 512
 #: Degrees of latitude beyond which a square Mercator map does not go.
 NORTHMOST = 85.05
 #: GDAL's own memory, for all threads together.
-GDAL = {"GDAL_CACHEMAX": 64, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_NUM_THREADS": "1"}
+GDAL = {
+    "GDAL_CACHEMAX": 64,
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_NUM_THREADS": "1",
+    "GDAL_PAM_ENABLED": "NO",  # no files of metadata beside pictures and tiles
+}
 
 
 class Pictures:
@@ -101,7 +106,6 @@ def draw(layer: Layer, step: int, path: Path) -> None:
         "tiled": True,
         "blockxsize": BLOCK,
         "blockysize": BLOCK,
-        "compress": "lzw",
         "bigtiff": "if_safer",
     }
     partial = path.with_suffix(".partial.tif")

@@ -9,6 +9,7 @@ from typing import Literal
 
 import morecantile
 import numpy as np
+from affine import Affine
 from rasterio.io import MemoryFile
 from rio_tiler.io import Reader
 from rio_tiler.models import ImageData
@@ -31,18 +32,20 @@ def cut(picture: Path, palette: Palette, z: int, x: int, y: int, form: Format) -
     rasterio.errors.RasterioIOError
         When the picture is gone.
     """
-    with reading_tiles(), Reader(str(picture), tms=_MERCATOR) as reader:
-        if not reader.tile_exists(x, y, z):
-            return blank(form)
-        image = reader.tile(x, y, z, tilesize=SIDE, indexes=1, reproject_method="nearest")
-    return _encoded(image, palette, form)
+    with reading_tiles():
+        with Reader(str(picture), tms=_MERCATOR) as reader:
+            if not reader.tile_exists(x, y, z):
+                return blank(form)
+            image = reader.tile(x, y, z, tilesize=SIDE, indexes=1, reproject_method="nearest")
+        return _encoded(image, palette, form)
 
 
 @cache
 def blank(form: Format) -> bytes:
     """Give a tile on which there is nothing."""
     nothing = np.ma.array(np.full((1, SIDE, SIDE), NONE, "u1"), mask=True)
-    return _encoded(ImageData(nothing), "moisture", form)
+    with reading_tiles():
+        return _encoded(ImageData(nothing), "moisture", form)
 
 
 def _encoded(image: ImageData, palette: Palette, form: Format) -> bytes:
@@ -50,9 +53,10 @@ def _encoded(image: ImageData, palette: Palette, form: Format) -> bytes:
     if form == "webp":
         return image.render(img_format="WEBP", colormap=_table(palette), LOSSLESS="TRUE")
     codes = np.ma.filled(image.array, NONE)
+    place = Affine.scale(2.0)  # any but none, for rasterio warns of pictures without one
     with MemoryFile() as memory:
         with memory.open(
-            driver="PNG", dtype="uint8", count=1, height=SIDE, width=SIDE, ZLEVEL=1
+            driver="PNG", dtype="uint8", count=1, height=SIDE, width=SIDE, transform=place, ZLEVEL=1
         ) as png:
             png.write(codes)
             png.write_colormap(1, _table(palette))
