@@ -148,6 +148,14 @@ def test_a_stopped_fusion_goes_on_and_gives_the_same_bits(files, fused, tmp_path
         xr.testing.assert_identical(one, other)
 
 
+def test_a_finished_fusion_is_not_said_to_be_gone_on_with(files, fused):
+    words = ["fuse", "--satellite", str(files / "satellite.nc"), "--model", str(files / "model.nc")]
+    told = CliRunner().invoke(app, [*words, "--out", str(fused)])
+    assert isinstance(told.exception, RunProblem)
+    assert "finished run" in str(told.exception)
+    assert "unfinished" not in told.output
+
+
 def test_a_recipe_put_right_takes_nothing_from_the_one_that_was_stopped(
     files, tmp_path, monkeypatch
 ):

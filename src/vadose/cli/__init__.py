@@ -361,7 +361,8 @@ def _say_what_is_there(out: Path) -> None:
     from vadose import pipeline
 
     done = pipeline.finished(out)
-    if done and "report" not in done:
+    # a record of its own is finished with the one stage that it has
+    if done and "report" not in done and done != ["fuse"]:
         typer.echo(f"Found an unfinished run in {out} ({', '.join(done)} done); going on with it.")
 
 

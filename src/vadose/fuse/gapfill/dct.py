@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
@@ -184,7 +185,7 @@ def _product(one: Floats, other: Floats) -> float:
 
 
 def _length(field: Floats) -> float:
-    return _product(field, field) ** 0.5
+    return math.sqrt(_product(field, field))
 
 
 def cross_validation(observed: Floats, penalty: float, aspect: float, iterations: int) -> float:

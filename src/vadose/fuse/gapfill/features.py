@@ -34,20 +34,21 @@ def smooth_fields(record: Record, lines: Lines) -> dict[str, npt.NDArray[np.floa
     Their penalty is fixed: how far to follow them is left to what learns from them.
     """
     roughness = (PENALTY * square_roughness(record.observed.shape, ASPECT)).astype(PRECISION)
-    found = {}
+    found: dict[str, npt.NDArray[np.float32]] = {}
     line = lines.apply(record.modelled)
     for name, field in (
         ("smooth_value", record.observed),
         ("smooth_residual", record.observed - line),
     ):
         is_there = np.isfinite(field)
-        found[name] = solve_penalised(
+        smoothest = solve_penalised(
             np.where(is_there, field, 0.0).astype(PRECISION),
             is_there.astype(PRECISION),
             roughness,
             tolerance=1e-3,
             iterations=60,
         )
+        found[name] = smoothest.astype(PRECISION, copy=False)
     return found
 
 
