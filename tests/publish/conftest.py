@@ -77,7 +77,7 @@ def publication():
 def degrees(tmp_path_factory, publication):
     """Write a packed product on a grid of degrees in every form."""
     grid = latlon(0.25, (-5.0, 40.0, 2.5, 45.0))
-    return export(grid, tmp_path_factory.mktemp("degrees"), publication, packed=True)
+    return export(make_product(grid), tmp_path_factory.mktemp("degrees"), publication, packed=True)
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def ease(tmp_path_factory, publication):
     """Write a product in single precision on a part of EASE-Grid 2.0 in every form."""
     whole = xr.Dataset(coords=coordinates(named_grid("EASE2_9km")))
     grid = grid_of(whole.isel(y=slice(400, 420), x=slice(2000, 2030)))
-    return export(grid, tmp_path_factory.mktemp("ease"), publication, packed=False)
+    return export(make_product(grid), tmp_path_factory.mktemp("ease"), publication, packed=False)
 
 
 @pytest.fixture(params=["degrees", "ease"])
@@ -94,10 +94,10 @@ def exported(request):
     return request.getfixturevalue(request.param)
 
 
-def export(grid, folder, publication, *, packed):
+def export(cube, folder, publication, *, packed):
     """Write a product in every form; give the folder, the cube and what it is."""
     source = folder / "source.zarr"
-    write_cube(make_product(grid), source, packed=packed)
+    write_cube(cube, source, packed=packed)
     cube, out = open_cube(source), folder / "export"
     out.mkdir()
     files = write_cf_months(cube, out, "product", publication)
@@ -107,4 +107,12 @@ def export(grid, folder, publication, *, packed):
     write_stac({"product": cube}, out, publication, {"product": files})
     write_papers(out, publication, ["product"])
     write_checksums(out)
-    return SimpleNamespace(folder=out, cube=cube.load(), grid=grid, publication=publication)
+    return SimpleNamespace(
+        folder=out, cube=cube.load(), grid=grid_of(cube), publication=publication
+    )
+
+
+@pytest.fixture
+def makers():
+    """Give the functions that make a product and write it in every form."""
+    return make_product, export

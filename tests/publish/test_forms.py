@@ -181,3 +181,31 @@ def test_gdal_command_line_opens_all_forms(exported) -> None:
         assert json.loads(told.stdout)["geoTransform"] == pytest.approx(
             exported.grid.affine.to_gdal()
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["static", "members", "instants"])
+def test_other_shapes_of_products_pass_all_checks(kind, makers, tmp_path, publication) -> None:
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    from vadose.publish import check_export
+
+    make_product, export = makers
+    # in UTM longitude depends on the row too, so that longitudes and latitudes are maps
+    cube = make_product(GeoBox((30, 25), Affine(1000, 0, 5e5, 0, -1000, 4.6e6), "EPSG:32633"))
+    if kind == "static":
+        cube = cube.isel(time=0, drop=True)
+        del cube["soil_moisture"].attrs["cell_methods"]
+    elif kind == "members":
+        name = "soil_moisture_members"
+        cube[name] = xr.concat([cube["soil_moisture"]] * 2, pd.Index([0, 1], name="member"))
+        cube[name].attrs = {"units": "m3 m-3", "long_name": "members of an ensemble"}
+    else:
+        cube = cube.assign_coords(time=cube["time"] + np.timedelta64(90, "m"))
+        cube["soil_moisture"].attrs["cell_methods"] = "time: point"
+    made = export(cube, tmp_path, publication, packed=True)
+    assert [one for one in check_export(made.folder) if not one.passed] == []
+    maps = sorted(path.parent.name for path in made.folder.glob("days/*/*_soil_moisture.tif"))
+    first = {"static": "static", "members": "2019-04-29", "instants": "2019-04-29T0130"}
+    assert maps[0] == first[kind]

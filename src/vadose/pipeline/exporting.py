@@ -145,7 +145,7 @@ def products_of(path: Path) -> list[str]:
 def publication_of(folder: RunFolder, about: About) -> Publication:
     """Say what a run's product is, from its records."""
     from vadose.publish import Publication
-    from vadose.publish.about import inputs_of
+    from vadose.publish.about import inputs_of, software
 
     state = folder.state
     rows = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
@@ -168,7 +168,7 @@ def publication_of(folder: RunFolder, about: About) -> Publication:
         title=recipe.title,
         target=target,
         summary=summary,
-        source=str(attributes.get("source", "")),
+        source=str(attributes.get("source") or software()),
         history=str(attributes.get("history", f"vadose {state['vadose']}")),
         created=state["started"],
         version=version,

@@ -158,7 +158,8 @@ class Publication:
     def licences(self) -> list[str]:
         """List the terms of the product and of all inputs, each once."""
         own = [] if self.about.licence == NOT_STATED else [self.about.licence]
-        return list(dict.fromkeys([*own, *(one.licence for one in self.inputs)]))
+        found = list(dict.fromkeys([*own, *(one.licence for one in self.inputs)]))
+        return found or [NOT_STATED]
 
     @property
     def citations(self) -> list[str]:

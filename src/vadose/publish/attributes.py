@@ -57,7 +57,7 @@ def described(cube: xr.Dataset, publication: Publication) -> xr.Dataset:
         is_about = not standard or str(name).endswith("_uncertainty")
         kind = "qualityInformation" if is_code or is_about else "modelResult"
         array.attrs["coverage_content_type"] = kind
-    for dim, words in (("y", "row"), ("x", "column"), ("time", "time")):
+    for dim, words in (("y", "row"), ("x", "column"), ("time", "time"), ("member", "member")):
         if dim in told.coords:
             standard = told[dim].attrs.get("standard_name", words)
             told[dim].attrs.setdefault("long_name", standard.replace("_", " "))
