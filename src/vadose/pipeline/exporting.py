@@ -70,7 +70,6 @@ def export_run(
         What `about` says cannot be understood.
     """
     from vadose.publish import (
-        About,
         write_cf_months,
         write_checksums,
         write_days,
@@ -79,24 +78,9 @@ def export_run(
         write_stac,
     )
 
-    said = About()
-    if about is not None:
-        text = read_text(about, "who publishes (YAML)")
-        said = checked(About, text, source=str(about), example="creator and institution")
-    stems = products_of(path)
-    publication = publication_of(RunFolder(path), said)
-    if out.exists():
-        if not is_export(out):
-            raise FileProblem(out, found="other files", expected="an export or nothing")
-        if not overwrite:
-            raise FileProblem(
-                out,
-                found="an earlier export",
-                expected="a free place",
-                remedy="Choose another with --out, say --overwrite, or look at it with --check.",
-            )
+    stems, publication = looked_at(path, out, about=about, overwrite=overwrite)
     work = out.with_name(f".{out.name}.unfinished")
-    _begin(work, _key(path, stems, said))
+    _begin(work, _key(path, stems, publication.about))
     with owned(work):
         parts = {stem: open_cube(path / f"{stem}.zarr") for stem in stems}
         files: dict[str, list[Path]] = {}
@@ -117,6 +101,37 @@ def export_run(
     with replaced(out, overwrite=overwrite) as partial:
         work.rename(partial)
     return out
+
+
+def looked_at(
+    path: Path, out: Path, *, about: Path | None, overwrite: bool
+) -> tuple[list[str], Publication]:
+    """Find what is wrong with a wish to export before anything is made; else products and what they are.
+
+    Raises
+    ------
+    RunProblem, FileProblem, RecipeProblem
+        As from `export_run`.
+    """
+    from vadose.publish import About
+
+    said = About()
+    if about is not None:
+        text = read_text(about, "who publishes (YAML)")
+        said = checked(About, text, source=str(about), example="creator and institution")
+    stems = products_of(path)
+    publication = publication_of(RunFolder(path), said)
+    if out.exists():
+        if not is_export(out):
+            raise FileProblem(out, found="other files", expected="an export or nothing")
+        if not overwrite:
+            raise FileProblem(
+                out,
+                found="an earlier export",
+                expected="a free place",
+                remedy="Choose another with --out, say --overwrite, or look at it with --check.",
+            )
+    return stems, publication
 
 
 def products_of(path: Path) -> list[str]:
