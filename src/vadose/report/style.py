@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from vadose.errors import MissingExtra
+from vadose.schema.colours import BORDER as BORDER
+from vadose.schema.colours import COAST as COAST
+from vadose.schema.colours import NO_DATA as NO_DATA
+from vadose.schema.colours import OCEAN as OCEAN
+from vadose.schema.colours import ORIGIN_COLOURS as ORIGIN_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,18 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT = "#22303a", "#6b7780"
-OCEAN, NO_DATA, COAST, BORDER = "#e3e8ec", "#bdb8b0", "#3d4a54", "#7d858c"
 BETTER, WORSE, NEUTRAL = "#1b6ca8", "#b3541e", "#8b959c"
-#: Okabe and Ito's colours, which the colour-blind can tell apart, by meaning of the origin code.
-ORIGIN_COLOURS = {
-    "missing": NO_DATA,
-    "observed": "#0072b2",
-    "downscaled": "#56b4e9",
-    "filled": "#e69f00",
-    "extrapolated": "#d55e00",
-    "masked": NO_DATA,
-    "fused": "#009e73",
-}
 #: Origins of pixels that have no value.
 WITHOUT_VALUE = ("missing", "masked")
 DOTS_PER_INCH = 180
