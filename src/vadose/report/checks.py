@@ -103,8 +103,8 @@ def _remarks(maps: dict[str, dict[str, Any]], publish: str) -> list[str]:
             )
         else:
             remarks.append(
-                f"The edges of coarse cells are hardly seen in the product: steps across them are "
-                f"{number(jump, 2)} times those inside{beside}."
+                f"The edges of coarse cells are {'little more seen in the product than in the truth' if true else 'hardly seen in the product'}: "
+                f"steps across them are {number(jump, 2)} times those inside{beside}."
             )
     tile = own.get("tile_edge_jump_ratio", NAN)
     if _known(own, "tile_edge_jump_ratio") and tile > BLOCKY:

@@ -222,7 +222,7 @@ def taylor(points: pd.DataFrame, titles: Mapping[str, str], published: str) -> F
     names = [name for name in titles if (middle["product"] == name).any()]
     colours = method_colours(names, published)
     largest = float(np.nanmax([1.25, *middle["ratio"], *_inner(points)]))
-    figure = new_figure(6.2, 4.6)
+    figure = new_figure(5.4, 5.4)
     axes = figure.subplots()
     axes.set_aspect("equal")
     least = float(np.nanmin([0.0, *middle["r"]]))
@@ -239,19 +239,13 @@ def taylor(points: pd.DataFrame, titles: Mapping[str, str], published: str) -> F
             color=colours[name],
             markeredgecolor="white",
             zorder=5,
-            label=short(titles[name], 34),
+            label=short(titles[name], 24),
         )
     axes.plot([1], [0], marker="*", markersize=13, color=MEASURED, zorder=6, clip_on=False,
               label="measured", linestyle="none")  # fmt: skip
     axes.set(xlim=(start, largest * 1.02), ylim=(0, largest * 1.1), yticks=[])
-    axes.set_xlabel("standard deviation over that of the reference", fontsize=8.5, color=INK)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        frameon=False,
-        fontsize=8,
-        labelcolor=INK,
-    )
+    axes.set_xlabel("standard deviation ÷ that of the stations", fontsize=8.5, color=INK)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=INK)
     return figure
 
 
@@ -334,7 +328,7 @@ def station_map(places: pd.DataFrame, grid: GeoBox, *, unit: str) -> Figure:
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, labelcolor=FAINT)
         bar.set_label(
-            f"gain in ubRMSE over the coarse value ({pretty_unit(unit)}); blue is better",
+            f"gain in ubRMSE ({pretty_unit(unit)}); blue is better",
             fontsize=8.5,
             color=INK,
         )
