@@ -47,7 +47,7 @@ test-slow: $(VENV)/.all  ## all tests that need no network
 
 site: $(VENV)/.all  ## run the tutorials and build the documentation into site/
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/docs_pages.py build/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 docs: $(VENV)/.all site  ## the site, and every example in code and pages run
 	$(BIN)/python -m pytest -n 2 src docs --doctest-glob='*.md'

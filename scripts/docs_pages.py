@@ -91,7 +91,11 @@ def copy_pages(out: Path) -> None:
         else:
             (out / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, out / place)
-    write(out / "changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    changes = ROOT / "CHANGELOG.md"
+    text, linked = with_links(changes.read_text(encoding="utf-8"), changes)
+    write(out / "changelog.md", text)
+    for file in linked:
+        write(out / f"files/{file}.md", file_page(file))
 
 
 def with_formulas(text: str) -> str:
@@ -135,6 +139,8 @@ def formula(latex: str, *, is_block: bool = False) -> str:
 def with_links(text: str, page: Path) -> tuple[str, list[str]]:
     """Lead links that leave ``docs/`` to pages made of those files; give these files too.
 
+    Pages from elsewhere in the repository come to lie beside those of ``docs/``.
+
     Raises
     ------
     SystemExit
@@ -144,12 +150,14 @@ def with_links(text: str, page: Path) -> tuple[str, list[str]]:
 
     def lead(found: re.Match[str]) -> str:
         target = (page.parent / found[1]).resolve()
-        if target.is_relative_to(DOCS):
+        if target.is_relative_to(DOCS) and page.is_relative_to(DOCS):
             return found[0]
         if not target.is_file():
             sys.exit(f"{page}: link to {found[1]}, where no file is")
         name = target.relative_to(ROOT).as_posix()
-        here = page.parent.relative_to(DOCS)
+        here = page.parent.relative_to(DOCS) if page.is_relative_to(DOCS) else Path()
+        if target.is_relative_to(DOCS):
+            return f"]({target.relative_to(DOCS).as_posix()}{found[2] or ''})"
         if name == "CHANGELOG.md":
             return f"]({os.path.relpath('changelog.md', here)})"
         linked.append(name)

@@ -118,6 +118,19 @@ def test_links_out_of_the_docs_lead_to_pages_of_those_files():
     assert linked == ["examples/models.yaml"]
 
 
+def test_links_of_the_changelog_lead_to_the_same_pages_from_where_it_stands():
+    text, linked = pages.with_links("[a](docs/api.md#in-a-notebook)", ROOT / "CHANGELOG.md")
+    assert text == "[a](api.md#in-a-notebook)"
+    assert linked == []
+
+
+def test_the_site_is_built_so_that_warnings_count():
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
+    line = next(line for line in recipe.splitlines() if "mkdocs build" in line)
+    assert "--strict" in line
+    assert "--quiet" not in line  # with it mkdocs counts no warnings at all
+
+
 def test_a_link_to_nothing_stops_the_build():
     with pytest.raises(SystemExit, match=r"link to \.\./gone\.yaml, where no file is"):
         pages.with_links("[a](../gone.yaml)", DOCS / "api.md")
