@@ -173,6 +173,14 @@ def test_a_folder_without_a_product(run, tmp_path) -> None:
         pipeline.export(tmp_path)
 
 
+def test_a_fault_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch, capsys) -> None:
+    assert call("export", tmp_path, monkeypatch=monkeypatch) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("Error: ")
+    assert told.err.count("\n") == 1
+
+
 def test_the_corrected_product_stands_beside_the_product(run) -> None:
     write_cube(product(3), run / "product_corrected.zarr")
     out = pipeline.export(run)

@@ -148,10 +148,11 @@ def export(
     VadoseError
         With the text to show; what is finished stays for the next call.
     """
-    from vadose.pipeline.exporting import EXPORT, export_run
+    from vadose.pipeline.exporting import EXPORT, export_run, looked_at
 
     run, said = Path(path), None if about is None else Path(about)
     place = run / EXPORT if out is None else Path(out)
+    looked_at(run, place, about=said, overwrite=overwrite)  # faults first, before a bar is shown
     with progress("Exporting") as step:
         return export_run(run, place, about=said, overwrite=overwrite, step=step)
 
