@@ -315,6 +315,20 @@ def test_the_rounding_of_a_land_model_is_no_fault(files, tmp_path):
     assert (out / "fused.nc").is_file()
 
 
+def test_days_that_the_model_lacks_leave_no_gap(files, earth, tmp_path):
+    gappy = int(earth.coarse[TARGET].isnull().sum(("y", "x")).values.argmax())
+
+    def lacking(values):
+        kept = values.copy()
+        kept[gappy] = np.nan
+        return kept
+
+    path = changed(files, tmp_path, "model.nc", lacking)
+    path.write_text(path.read_text().replace("persistence", "cdf_matched"), encoding="utf-8")
+    cube = open_cube(pipeline.fuse(path, tmp_path / "out") / "fused.zarr")
+    assert cube[TARGET].notnull().all()
+
+
 @pytest.mark.parametrize(("rows", "share"), [(slice(0, 4), r"\d+%"), (slice(0, 0), "0%")])
 def test_a_model_that_says_nothing_of_most_of_the_land_is_refused(files, tmp_path, rows, share):
     def without(values):

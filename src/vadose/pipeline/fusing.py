@@ -60,7 +60,22 @@ class Record:
         model = self.model.isel({dim: one for dim, one in at.items() if dim in self.model.dims})
         where = xr.DataArray(is_land, dims=("y", "x")).isel(cells or {})
         _check_model(model.load()[TARGET], where)
-        return satellite, extend(model, where)
+        model = extend(model, where)
+        return satellite, model.assign({TARGET: _without_gaps(model[TARGET])})
+
+
+def _without_gaps(values: xr.DataArray) -> xr.DataArray:
+    """Go straight from day to day where the model lacks some, for a gap of it would be one of the product."""
+    field = values.transpose("time", "y", "x").values
+    known = np.isfinite(field)
+    places = np.argwhere(known.any(axis=0) & ~known.all(axis=0))
+    if not len(places):
+        return values
+    field, days = field.copy(), values["time"].values.astype("M8[s]").astype("f8")
+    for row, column in places:
+        here = known[:, row, column]
+        field[~here, row, column] = np.interp(days[~here], days[here], field[here, row, column])
+    return values.transpose("time", "y", "x").copy(data=field)
 
 
 def _check_shares(values: xr.DataArray, where: str) -> None:
