@@ -10,11 +10,11 @@ import xarray as xr
 
 from vadose.errors import FileProblem
 from vadose.grids import coordinates
-from vadose.report.chapters import stations as chapter
 from vadose.report.html import write_report
 from vadose.report.judged import read_judged
 from vadose.report.runs import read_run
 from vadose.report.series import read_series, series_table, taylor_points
+from vadose.report.station_chapter import stations as chapter
 from vadose.report.stations import tell_stations, used_stations
 from vadose.schema import VARIABLES
 

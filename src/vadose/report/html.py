@@ -23,6 +23,7 @@ from vadose.report.pages import environment, with_contents
 from vadose.report.plates import Picture, draw_plates
 from vadose.report.runs import Run, read_run
 from vadose.report.scene import Scene, busiest_window, read_scene
+from vadose.report.station_chapter import stations
 from vadose.report.style import pretty_unit
 from vadose.store import replaced
 
@@ -89,7 +90,7 @@ def gather(run: Run, scene: Scene, dates: Sequence[str] = ()) -> list[Chapter]:
         chapters.model(run, explained),
         chapters.scores(run, scene),
         chapters.fit(run),
-        chapters.stations(run, judged),
+        stations(run, judged),
         chapters.trusted(run, judged),
         chapters.closing(run, scene, judged),
     ]
