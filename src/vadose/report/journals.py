@@ -44,7 +44,8 @@ class Journal:
     dots_per_inch: int = 300
 
 
-#: By name, from the journals' guides for authors; ``screen`` leaves figures as they are on the page.
+#: By name; ``screen`` leaves figures as they are on the page. The usual columns of these publishers: a journal's own guide
+#: may say otherwise, and was not looked up.
 STYLES: dict[str, Journal | None] = {
     "screen": None,
     "agu": Journal(95, 190, 230, 8, 6),
