@@ -37,6 +37,8 @@ ORBITS, HALF_SWATH = 117, 500.0
 KM_PER_DEGREE = 111.3
 #: Standard deviation of the satellite's error, m³ m⁻³.
 NOISE = 0.04
+#: GB that Python and its libraries take before anything is read.
+EMPTY = 0.3
 
 
 def globe(days: int, seed: int = 0, start: str = "2019-05-01") -> tuple[xr.Dataset, xr.Dataset]:
@@ -183,6 +185,7 @@ def show(found: dict[str, Any]) -> dict[str, Any]:
         "days": YEARS,
         "blocks": blocks,
         "hours": round((filled_days * per_day + found["processor_seconds_judging"]) / 3600, 1),
+        "gigabytes": round((found["gigabytes"] - EMPTY) * seen / days + EMPTY, 1),
         "gigabytes_disk": round(found["megabytes_stored"] / days * YEARS / 1e3, 1),
     }
     print(
@@ -195,6 +198,7 @@ def show(found: dict[str, Any]) -> dict[str, Any]:
         f"{found['megabytes_stored']:.0f} MB on disk, {found['gaps_left']} gaps left, "
         f"{found['least']:.2f} to {found['most']:.2f} m3 m-3\n"
         f"  {YEARS:,} days: {blocks} blocks that see {seen} days each, {years['hours']:.1f} h of a core, "
+        f"{years['gigabytes']:.1f} GB of memory, "
         f"{years['gigabytes_disk']:.1f} GB on disk",
         flush=True,
     )
