@@ -13,7 +13,7 @@ from vadose.samples.gaps import gap_ages
 
 
 def made(
-    days: int = 120, side: int = 16, *, seed: int = 0
+    days: int = 150, side: int = 36, *, seed: int = 0
 ) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Give an estimate, a record and hidden values; the error's sd is .01 times the days to an observation."""
     rng = np.random.default_rng(seed)
@@ -53,14 +53,15 @@ def test_intervals_cover_what_they_say_in_another_record() -> None:
 def test_seasons_and_covers_have_their_own_errors() -> None:
     estimate, truth, hidden = made(days=240)
     is_summer = truth["time"].dt.month.isin([6, 7, 8])
-    cover = xr.ones_like(truth.isel(time=0, drop=True)).where(truth["x"] < 8, 2.0)
+    cover = xr.ones_like(truth.isel(time=0, drop=True)).where(truth["x"] < 18, 2.0)
     worse = truth + (estimate - truth) * xr.where(is_summer, 2.0, 1.0) * xr.where(
         cover == 2, 3.0, 1.0
     )
     error = GapError().fit(worse.transpose(*truth.dims), truth, hidden, cover)
     season, covers = error.factors_["season"], error.factors_["cover"]
-    assert season["JJA"] / season["DJF"] == pytest.approx(2, rel=0.15)
-    assert covers["2"] / covers["1"] == pytest.approx(3, rel=0.2)
+    # 2 and 3, drawn towards 1 as far as blocks are few
+    assert 1.6 < season["JJA"] / season["DJF"] < 2.1
+    assert 2.3 < covers["2"] / covers["1"] < 3.1
 
 
 def test_observed_values_have_no_error_of_filling() -> None:

@@ -24,8 +24,8 @@ Labels = npt.NDArray[Any]
 
 #: First day of each class of days to the nearest observation; the last is open.
 AGES = (1, 2, 3, 5, 9)
-#: Hidden values that all together count for, against those of a class.
-POOL = 200.0
+#: Blocks that all together count for, against those of a class: the values of one storm tell one thing.
+POOL = 30.0
 #: Days and cells along the side of a block in which errors hang together; smaller where these are too few.
 BLOCKS = ((5, 12), (3, 6), (1, 3))
 #: Blocks that are enough.
@@ -78,7 +78,8 @@ class GapError:
         Name of a kind of strata (``age``, ``season``, ``cover``) → label → what a cell's variability is
         multiplied by.
     coverage_ : float
-        Share covered on blocks of days that the intervals were not learned from; NaN where there are too few.
+        Share covered in each half of the record by what was learned from the other; NaN where there are too
+        few blocks.
 
     Examples
     --------
@@ -136,16 +137,25 @@ class GapError:
         error = (satellite.astype("f8") - filled.astype("f8")).transpose("time", "y", "x").values
         strata = _strata(known, asked, cover)
         scale = np.broadcast_to(variability(known).values, asked.shape)[asked]
-        ratio = (error[asked] / scale) ** 2
-        self.overall_ = float(np.sqrt(ratio.mean()))
-        self.factors_ = _factors(ratio, strata, self.overall_)
-        spread = scale * self._factor(strata)
         block = _blocks(asked)
-        self.coverage_ = self._crossed(error[asked], spread, block)
-        self.conformal_ = Conformal(level=self.level).fit(
-            error[asked], spread, block=block, stratum={"age": strata["age"]}
-        )
+        self.coverage_ = self._crossed(error[asked], scale, strata, block)
+        self._learn(error[asked], scale, strata, block)
         return self
+
+    def _learn(
+        self,
+        error: Floats,
+        scale: Floats,
+        strata: Mapping[str, Labels],
+        block: npt.NDArray[np.int64],
+    ) -> None:
+        """Learn factors, and how many standard errors an interval has to reach."""
+        ratio = (error / scale) ** 2
+        self.overall_ = float(np.sqrt(ratio.mean()))
+        self.factors_ = _factors(ratio, strata, block, self.overall_)
+        spread = scale * self._factor(strata)
+        # age, season and cover are in the standard error already
+        self.conformal_ = Conformal(level=self.level).fit(error, spread, block=block)
 
     def tell(
         self, filled: xr.DataArray, satellite: xr.DataArray, cover: xr.DataArray | None = None
@@ -173,7 +183,7 @@ class GapError:
         scale = np.broadcast_to(variability(satellite).values, asked.shape)[asked]
         spread = scale * self._factor(strata)
         values = filled.transpose("time", "y", "x").values[asked]
-        lower, upper = self.conformal_.apply(values, spread, {"age": strata["age"]})
+        lower, upper = self.conformal_.apply(values, spread)
         told = {}
         for name, numbers in (("uncertainty", spread), ("lower", lower), ("upper", upper)):
             array = np.full(asked.shape, np.nan, dtype="f4")
@@ -190,18 +200,31 @@ class GapError:
             factor *= np.array([own.get(str(label), 1.0) for label in labels])[place]
         return factor
 
-    def _crossed(self, error: Floats, spread: Floats, block: Labels) -> float:
-        """Cover one half of the blocks with intervals learned from the other, in turn."""
-        halves, inside = block % 2, []
+    def _crossed(
+        self,
+        error: Floats,
+        scale: Floats,
+        strata: Mapping[str, Labels],
+        block: npt.NDArray[np.int64],
+    ) -> float:
+        """Cover one half of the days with what all of it was learned from the other, in turn."""
+        halves, inside = block // (block.max() // 2 + 1), []
         for half in (0, 1):
             learn = halves != half
+            own = GapError(level=self.level)
             try:
-                own = Conformal(level=self.level).fit(
-                    error[learn], spread[learn], block=block[learn]
+                own._learn(
+                    error[learn],
+                    scale[learn],
+                    {kind: labels[learn] for kind, labels in strata.items()},
+                    block[learn],
                 )
             except ValueProblem:  # too few blocks for halves
                 return float("nan")
-            reach = own.all_.upper * np.maximum(spread[~learn], own.floor_)
+            left = {kind: labels[~learn] for kind, labels in strata.items()}
+            spread = scale[~learn] * own._factor(left)
+            told = own.conformal_
+            reach = told.all_.upper * np.maximum(spread, told.floor_)
             inside.append(np.abs(error[~learn]) <= reach)
         return float(np.concatenate(inside).mean())
 
@@ -225,16 +248,20 @@ def _strata(
 
 
 def _factors(
-    ratio: Floats, strata: Mapping[str, Labels], overall: float
+    ratio: Floats,
+    strata: Mapping[str, Labels],
+    block: npt.NDArray[np.int64],
+    overall: float,
 ) -> dict[str, dict[str, float]]:
-    """Find factors one kind after the other, each drawn to 1 where it rests on little."""
+    """Find factors one kind after the other, each drawn to 1 where it rests on few blocks."""
     left = ratio / overall**2
     factors: dict[str, dict[str, float]] = {}
     for kind, labels in strata.items():
         factors[kind] = {}
         for label in np.unique(labels):
             here = labels == label
-            square = (left[here].sum() + POOL) / (np.count_nonzero(here) + POOL)
+            count = np.unique(block[here]).size
+            square = (count * left[here].mean() + POOL) / (count + POOL)
             factors[kind][str(label)] = float(np.sqrt(square))
             left = np.where(here, left / square, left)
     return factors
