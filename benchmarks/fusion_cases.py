@@ -46,6 +46,8 @@ class Case:
         True where a value is hidden.
     truth
         What the satellite would have seen without an error, if that is known.
+    is_map
+        Cells are neighbours on the ground.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Case:
     model: xr.Dataset
     hidden: xr.DataArray
     truth: xr.DataArray | None = None
+    is_map: bool = True
 
     @property
     def known(self) -> xr.DataArray:
@@ -131,7 +134,7 @@ def conus_smap(path: Path, *, seed: int = 0) -> Case:
             is_out[first : first + length] = True
     hidden = seen.notnull() & xr.DataArray(is_out, {"time": stamps}, ("time",))
     title = f"CONUS, SMAP 36 km at {len(rows)} pixels and an index of rain, blocks of days hidden"
-    return Case("conus_smap", title, seen, model.to_dataset(name=TARGET), hidden)
+    return Case("conus_smap", title, seen, model.to_dataset(name=TARGET), hidden, is_map=False)
 
 
 def places(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
