@@ -520,3 +520,12 @@ def test_products_must_fit_together() -> None:
     infinite = products["SMOS"].where(products["SMOS"] > 0.2, np.inf)
     with pytest.raises(ValueProblem, match="product 'SMOS': found infinite values"):
         merge({**products, "SMOS": infinite}, reference="SMAP")
+
+
+def test_cubes_with_a_grid_mapping_keep_it() -> None:
+    truth = world(size=16, days=80, factor=4, seed=0).coarse_truth["soil_moisture"]
+    rng = np.random.default_rng(0)
+    products = {name: truth + rng.normal(0, 0.02, truth.shape) for name in NAMES[:3]}
+    merged = merge(products, reference="SMAP", minimum=30)
+    assert merged["spatial_ref"].equals(truth["spatial_ref"])
+    assert merged["error_source"].dims == ("y", "x")

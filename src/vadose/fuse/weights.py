@@ -134,7 +134,7 @@ def merge(
     result = combine({name: scaled[name] for name in products}, covariance)
     result[TARGET].attrs |= together[base].attrs
     kept = errors[["error_source", "n"]]
-    return result.merge(kept).assign_attrs(
+    return result.merge(kept, compat="override", join="exact").assign_attrs(
         errors.attrs | {"reference": base, "rescaling": rescaling}
     )
 
