@@ -62,8 +62,8 @@ def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
     record
         Pairs; a cell may have none.
     pull
-        Weight of the neighbours in pairs: a cell with as many pairs of its own stands half way between its
-        own line and theirs, in level as in slope.
+        Weight of the neighbours in pairs: a cell with as many pairs of its own, of days like all days, stands
+        half way between its own line and theirs, in level as in slope.
 
     Returns
     -------
@@ -106,10 +106,6 @@ def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
     near_slope = (smooth(product, NEIGHBOURS) + FAR * per_pair * whole_slope) / np.maximum(
         smooth(square, NEIGHBOURS) + FAR * per_pair, 1e-12
     )
-    drawn = square + pull * per_pair
-    slope = np.where(
-        drawn > 0, (product + pull * per_pair * near_slope) / np.maximum(drawn, 1e-12), 0.0
-    )
     # the level is compared after the model's part is taken away, so that a wet neighbour makes no bias
     offset = seen_mean - near_slope * told_mean
     whole_offset = (count * offset).sum() / count.sum()
@@ -120,9 +116,18 @@ def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
     always = np.where(has_model, record.modelled, 0.0).sum(axis=0) / np.maximum(
         has_model.sum(axis=0), 1
     )
-    middle = np.where(count > 0, told_mean, always)
+    # both at once, about what the model says on the usual day: what a cell is on the few days on which it was
+    # observed tells of its level only as far as these days are usual
+    middle = always
     prior = near_offset + near_slope * middle
-    level = (count * seen_mean + pull * prior) / np.maximum(count + pull, 1e-12)
+    apart = np.where(is_pair, told - middle, 0.0)
+    beyond = np.where(is_pair, seen - prior - near_slope * apart, 0.0)
+    first, second = apart.sum(axis=0), (apart**2).sum(axis=0)
+    at_level, at_slope = count + pull, second + pull * max(per_pair, 1e-9)
+    sums = beyond.sum(axis=0), (beyond * apart).sum(axis=0)
+    whole = np.maximum(at_level * at_slope - first**2, 1e-18)
+    level = prior + (at_slope * sums[0] - first * sums[1]) / whole
+    slope = near_slope + (at_level * sums[1] - first * sums[0]) / whole
     rest = np.where(is_pair, seen - (level + slope * (told - middle)), 0.0)
     squares = (rest**2).sum(axis=0)
     near_squares = (smooth(squares, NEIGHBOURS) + FAR * squares.sum() / count.sum()) / (
