@@ -71,12 +71,12 @@ def show_plan(planned: Sequence[Planned]) -> None:
         padding=(0, 1, 0, 0),
         caption="files and sizes are at most, from shipped facts; nothing was asked of any server",
     )
-    table.add_column("product", no_wrap=True)
-    table.add_column("collection", no_wrap=True, max_width=44)
-    table.add_column("period", no_wrap=True)
-    for column in ("files", "size", "here", "left"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("account", no_wrap=True)
+    table.add_column("product", no_wrap=True, min_width=14)
+    table.add_column("collection", overflow="fold", max_width=44)
+    table.add_column("period", no_wrap=True, min_width=10)
+    for column in ("files (here)", "size", "left"):  # numbers are never cut
+        table.add_column(column, justify="right", no_wrap=True, min_width=6)
+    table.add_column("account", overflow="fold")
     total = 0.0
     for row in planned:
         facts = row.collection
@@ -85,10 +85,9 @@ def show_plan(planned: Sequence[Planned]) -> None:
         table.add_row(
             row.wanted.product,
             "-" if facts is None else f"{facts.short_name} {facts.version}".strip(),
-            "-" if row.wanted.period is None else "/".join(row.wanted.period),
-            "?" if row.is_by_hand else f"{row.count}",
+            "-" if row.wanted.period is None else "\n".join(row.wanted.period),
+            f"? ({row.here})" if row.is_by_hand else f"{row.count} ({row.here})",
             "?" if row.is_by_hand else size_of(row.size),
-            f"{row.here}",
             "by hand" if row.is_by_hand else size_of(left),
             _account(row),
         )
