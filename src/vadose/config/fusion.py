@@ -168,6 +168,6 @@ def parse_fusion(text: str, *, source: str = "recipe") -> Fusion:
     --------
     >>> parse_fusion("title: ours")
     Traceback (most recent call last):
-    vadose.errors.RecipeProblem: recipe: satellite: found nothing, expected a value
+    vadose.errors.RecipeProblem: recipe: satellite: found nothing, expected a value.
     """
     return checked(Fusion, text, source=source, example="title, satellite and model")

@@ -30,6 +30,7 @@ def extend(cube: xr.Dataset, where: xr.DataArray) -> xr.Dataset:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cube = xr.Dataset({"sand": (("y", "x"), [[10.0, 20.0, np.nan, np.nan]])})
     >>> where = xr.DataArray([[True, True, True, False]], dims=("y", "x"))
     >>> extend(cube, where)["sand"].values

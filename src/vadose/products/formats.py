@@ -215,12 +215,7 @@ class RasterFile(RawFile):
                     expected="a regular longitude/latitude grid",
                     remedy="Download it with grid=0.25/0.25, or convert it with cdo remapbil.",
                 ) from error
-            raise FileProblem(
-                path,
-                found="a file that cannot be read",
-                expected="netCDF, HDF5, GRIB or what GDAL reads, whole",
-                remedy="Download it again; a page of a login is often saved under the name of a file.",
-            ) from error
+            raise
         if path.suffix.lower() != ".vrt":
             claimed = sum(np.dtype(dtype).itemsize for dtype in self.source.dtypes)
             claimed *= self.source.width * self.source.height

@@ -63,6 +63,20 @@ def describe_soil_moisture(paths: Sequence[Path], *, variable: str | None = None
     """
     pattern = next((one for one in ENDINGS if _has_any(paths, one)), ENDINGS[0])
     file = find_files(paths, pattern)[0]
+    try:
+        layer = _layer_in(file, variable)
+    except OSError as error:
+        raise FileProblem(
+            file,
+            found="a file that cannot be read",
+            expected="netCDF or HDF5, whole",
+            remedy="Download it again; a page of a login is often saved under the name of a file.",
+        ) from error
+    return {"pattern": pattern, "layers": {"soil_moisture": layer}}
+
+
+def _layer_in(file: Path, variable: str | None) -> dict[str, Any]:
+    """Describe the one layer of a file."""
     with open_raw(file) as raw:
         name = variable or _likeliest(raw)
         stored = raw.need(name)
@@ -72,7 +86,7 @@ def describe_soil_moisture(paths: Sequence[Path], *, variable: str | None = None
             layer["units"] = "m3 m-3"
         if name in THICKNESS:
             layer["thickness"] = THICKNESS[name]
-    return {"pattern": pattern, "layers": {"soil_moisture": layer}}
+    return layer
 
 
 def _has_any(paths: Sequence[Path], pattern: str) -> bool:
