@@ -95,6 +95,9 @@ def test_no_gap_is_left_and_what_was_observed_is_kept(earth, fused):
     with xr.open_dataset(fused / "fused.nc", engine="h5netcdf") as file:
         assert file.attrs["Conventions"].startswith("CF-1.")
         assert "filled" in file["origin"].attrs["flag_meanings"]
+        longitude, latitude = lonlat(grid_of(earth.coarse))
+        np.testing.assert_allclose(file["latitude"], latitude[:, 0], atol=1e-6)
+        np.testing.assert_allclose(file["longitude"], longitude[0], atol=1e-6)
         np.testing.assert_allclose(file[TARGET], values, atol=1e-7)
 
 

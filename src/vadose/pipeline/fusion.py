@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 import yaml
@@ -17,6 +18,7 @@ from vadose.config.reading import read_text
 from vadose.downscale.base import Progress as Step
 from vadose.errors import CubeProblem, RecipeProblem
 from vadose.fuse.base import TARGET
+from vadose.grids import grid_of, lonlat
 from vadose.pipeline.folder import LIBRARIES, RunFolder, drop_previous, start
 from vadose.pipeline.folder import made as made_by
 from vadose.pipeline.fusing import Record, fuse_blocks, fuse_in_memory, judge_record, plan
@@ -24,6 +26,7 @@ from vadose.pipeline.fusion_sources import open_record
 from vadose.pipeline.fusion_stations import score_stations
 from vadose.pipeline.gap_judging import Judged
 from vadose.pipeline.sources import open_stations
+from vadose.schema import VARIABLES
 from vadose.store import open_cube, write_cube, write_months, write_netcdf
 
 if TYPE_CHECKING:
@@ -95,7 +98,7 @@ def fuse_files(
             cube = made.whole(len(planned.blocks))
             cube = cube.assign_attrs(_attributes(fusion.title, told, inputs))
             write_cube(cube, folder / "fused.zarr", overwrite=True)
-            whole = open_cube(folder / "fused.zarr")
+            whole = with_degrees(open_cube(folder / "fused.zarr"))
             if whole.sizes["time"] <= DAYS_PER_FILE:
                 write_netcdf(whole, folder / "fused.nc", overwrite=True)
             else:
@@ -128,6 +131,35 @@ def _keep_only_of(work: Path, made_of: dict[str, Any]) -> None:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     stamp.write_text(told, encoding="utf-8")
+
+
+def with_degrees(cube: xr.Dataset) -> xr.Dataset:
+    """Put the latitude of each row and the longitude of each column beside metres, for who reads no CRS.
+
+    Only on cylindrical grids such as EASE-Grid 2.0, where one number is enough for each.
+
+    Examples
+    --------
+    >>> from vadose.grids import coordinates, named_grid
+    >>> grid = named_grid("EASE2_36km")[100:103, 500:504]
+    >>> with_degrees(xr.Dataset(coords=coordinates(grid)))["longitude"].dims
+    ('x',)
+    """
+    grid = grid_of(cube)
+    longitude, latitude = lonlat(grid)
+    is_cylindrical = (
+        np.ptp(latitude, axis=1).max() < 1e-6 and np.ptp(longitude, axis=0).max() < 1e-6
+    )
+    if not is_cylindrical or (grid.crs is not None and grid.crs.geographic):
+        return cube
+    degrees = {
+        name: (dim, values, VARIABLES[name].attributes())
+        for name, dim, values in (
+            ("latitude", "y", latitude[:, 0]),
+            ("longitude", "x", longitude[0]),
+        )
+    }
+    return cube.assign_coords(degrees)
 
 
 class _Made:
