@@ -503,3 +503,17 @@ def test_fusing_again_begins_with_what_was_observed(study):
     xr.testing.assert_identical(open_cube(study / "coarse.zarr")[TARGET].load(), before)
     told = json.loads((study / "fusion/fusion.json").read_text(encoding="utf-8"))
     assert told["method"] in QUICK
+
+
+def test_what_a_stopped_fusion_of_other_cubes_has_filled_is_not_taken(study):
+    before = open_cube(study / "coarse.zarr")[TARGET].load()
+    work = study / "fusion/.held"
+    work.mkdir()
+    (work / "made_of.json").write_text("{}", encoding="utf-8")
+    wrong = xr.full_like(before, 0.5).to_dataset(name=TARGET).assign_attrs(seconds=0.0)
+    for name in QUICK:
+        wrong.to_netcdf(work / f"held_{name}.nc", engine="h5netcdf")
+    pipeline.fuse_run(study)
+    told = json.loads((study / "fusion/fusion.json").read_text(encoding="utf-8"))
+    assert min(row["rmse"] for row in told["scores"]) < 0.1
+    xr.testing.assert_identical(open_cube(study / "coarse.zarr")[TARGET].load(), before)

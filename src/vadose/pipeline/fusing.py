@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from vadose.downscale.base import Progress
 from vadose.errors import NoOverlap, ValueProblem
 from vadose.fuse.base import TARGET
 from vadose.fuse.blocks import Block, GapEdges, blocks
+from vadose.fuse.gapfill.records import busiest
 from vadose.fuse.seamless import seamless, with_ages
 from vadose.pipeline.gap_judging import Judged, judge, make_filler
 from vadose.pipeline.plain import plain
@@ -146,22 +147,8 @@ def plan(record: Record, progress: Progress) -> Plan:
     if not edges.is_land.any():
         raise ValueProblem("satellite", found="no value", expected="observations")
     most = int(np.argmax([one.sum() for one in counts]))
-    rows, columns = _busiest(counts[most])
+    rows, columns = busiest(counts[most], *JUDGED)
     return Plan(parts, edges, {"time": parts[most].seen, "y": rows, "x": columns})
-
-
-def _busiest(counts: npt.NDArray[np.int64]) -> tuple[slice, slice]:
-    """Find the part of a map, as large as `JUDGED`, that has most observations."""
-    height, width = (min(one, size) for one, size in zip(JUDGED, counts.shape, strict=True))
-    total = np.pad(counts, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    inside = (
-        total[height:, width:]
-        - total[:-height, width:]
-        - total[height:, :-width]
-        + total[:-height, :-width]
-    )
-    top, left = (int(one) for one in np.unravel_index(int(inside.argmax()), inside.shape))
-    return slice(top, top + height), slice(left, left + width)
 
 
 def judge_record(
@@ -197,8 +184,7 @@ def fill_block(
         cover=None if record.cover is None else model[record.cover],
         mask=filling.mask,
     ).isel(time=one.inside)
-    is_seen = record.satellite[TARGET].isel(time=one.own).notnull().load()
-    return with_ages(cube, planned.edges.ages(place, is_seen))
+    return with_ages(cube, planned.edges.ages(place, seen.isel(time=one.inside).notnull()))
 
 
 @dataclass(eq=False)
@@ -253,8 +239,13 @@ def fuse_in_memory(
     told = fuse_blocks(
         record, planned, judged, filling, seed, progress, lambda _, cube: parts.append(cube)
     )
+    return joined(parts), judged, told
+
+
+def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Put the blocks of a record together; lazy ones stay so."""
     cube = xr.concat(parts, dim="time", coords="minimal", compat="override", join="override")
-    return cube.assign_attrs(parts[0].attrs), judged, told
+    return cube.assign_attrs(parts[0].attrs)
 
 
 def fuse_blocks(

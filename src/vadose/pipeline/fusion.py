@@ -21,7 +21,14 @@ from vadose.fuse.base import TARGET
 from vadose.grids import grid_of, lonlat
 from vadose.pipeline.folder import LIBRARIES, RunFolder, drop_previous, start
 from vadose.pipeline.folder import made as made_by
-from vadose.pipeline.fusing import Record, fuse_blocks, fuse_in_memory, judge_record, plan
+from vadose.pipeline.fusing import (
+    Record,
+    fuse_blocks,
+    fuse_in_memory,
+    joined,
+    judge_record,
+    plan,
+)
 from vadose.pipeline.fusion_sources import open_record
 from vadose.pipeline.fusion_stations import score_stations
 from vadose.pipeline.gap_judging import Judged
@@ -183,9 +190,7 @@ class _Made:
 
     def whole(self, count: int) -> xr.Dataset:
         """Put all blocks together, lazily."""
-        parts = [open_cube(self._path(place)) for place in range(count)]
-        cube = xr.concat(parts, dim="time", coords="minimal", compat="override", join="override")
-        return cube.assign_attrs(parts[0].attrs)
+        return joined([open_cube(self._path(place)) for place in range(count)])
 
 
 def fuse_coarse(folder: RunFolder, step: Step) -> None:
@@ -209,6 +214,8 @@ def fuse_coarse(folder: RunFolder, step: Step) -> None:
     record = _part(coarse, recipe.target, filling)
     (folder / "fusion").mkdir(exist_ok=True)
     work = folder / f"fusion/{WORK}"
+    inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    _keep_only_of(work, {"recipe": folder.state["recipe"], "inputs": inputs})
     cube, judged, told = fuse_in_memory(record, filling, seed=recipe.seed, work=work, progress=step)
     layers = cube.drop_vars(["y", "x", "spatial_ref"]).data_vars
     whole = coarse.assign(layers).assign_attrs(fused_by=judged.method)

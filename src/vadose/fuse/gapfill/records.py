@@ -170,9 +170,22 @@ def window(record: Record, *, rows: int = 64, columns: int = 96) -> Record:
     ((2, 20, 20), True)
     """
     pairs = (np.isfinite(record.observed) & np.isfinite(record.modelled)).sum(axis=0)
-    height, width = (min(one, size) for one, size in zip((rows, columns), pairs.shape, strict=True))
-    total = np.zeros(np.add(pairs.shape, 1), "i8")
-    total[1:, 1:] = pairs.cumsum(axis=0).cumsum(axis=1)
+    return record.part(*busiest(pairs, rows, columns))
+
+
+def busiest(counts: npt.NDArray[np.int64], rows: int, columns: int) -> tuple[slice, slice]:
+    """Find the part of a map, of so many cells at most, with the largest sum.
+
+    Examples
+    --------
+    >>> busiest(np.array([[1, 0, 0], [0, 0, 0], [0, 5, 5]]), 1, 2)
+    (slice(2, 3, None), slice(1, 3, None))
+    """
+    height, width = (
+        min(one, size) for one, size in zip((rows, columns), counts.shape, strict=True)
+    )
+    total = np.zeros(np.add(counts.shape, 1), "i8")
+    total[1:, 1:] = counts.cumsum(axis=0).cumsum(axis=1)
     inside = (
         total[height:, width:]
         - total[:-height, width:]
@@ -180,7 +193,7 @@ def window(record: Record, *, rows: int = 64, columns: int = 96) -> Record:
         + total[:-height, :-width]
     )
     top, left = np.unravel_index(int(inside.argmax()), inside.shape)
-    return record.part(slice(int(top), int(top) + height), slice(int(left), int(left) + width))
+    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
 def stripes(rows: int, height: int) -> Iterator[tuple[int, int]]:
