@@ -374,6 +374,8 @@ def test_files_without_soil_moisture_are_refused(files, tmp_path):
         ({"parameters": {"penalty": 1.0}}, "expected the name of a method"),
         ({"method": "dct_pls", "parameters": {"penalti": 1.0}}, "penalty"),
         ({"hidden": 0.9}, "hidden"),
+        ({"period": ["2020-02-01", "2020-01-01"]}, "the last day comes before the first"),
+        ({"region": [3, 1, 2, 4]}, "no inside, expected west, south, east, north"),
         ({"satelite": {}}, "Did you mean 'satellite'"),
     ],
 )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -34,7 +35,27 @@ def _as_text(value: Any) -> Any:
     return [str(day) for day in value] if isinstance(value, list | tuple) else value
 
 
-Days = Annotated[tuple[str, str], BeforeValidator(_as_text)]
+def _in_order(days: tuple[str, str]) -> tuple[str, str]:
+    for day in days:
+        try:
+            datetime.fromisoformat(day)
+        except ValueError as error:
+            raise ValueError(f"{day!r} is no day, expected one such as 2019-07-01") from error
+    if days[0] > days[1]:
+        raise ValueError("the last day comes before the first")
+    return days
+
+
+def _with_inside(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError("no inside, expected west, south, east, north in degrees")
+    return box
+
+
+#: First and last day.
+Days = Annotated[tuple[str, str], BeforeValidator(_as_text), AfterValidator(_in_order)]
+#: West, south, east, north in degrees.
+Box = Annotated[tuple[float, float, float, float], AfterValidator(_with_inside)]
 
 
 class Source(Part):
@@ -182,29 +203,10 @@ class Build(Part):
     withhold: bool = False
     coarse: str | None = None
     min_valid: float = Field(default=0.5, gt=0, le=1)
-    region: tuple[float, float, float, float] | None = None
+    region: Box | None = None
     period: Days | None = None
     days: int = Field(default=1, ge=1)
     decay: float = Field(default=0.95, gt=0, le=1)
-
-    @field_validator("period")
-    @classmethod
-    def _days_in_order(cls, days: tuple[str, str] | None) -> tuple[str, str] | None:
-        for day in days or ():
-            try:
-                datetime.fromisoformat(day)
-            except ValueError as error:
-                raise ValueError(f"{day!r} is no day, expected one such as 2019-07-01") from error
-        if days and days[0] > days[1]:
-            raise ValueError("the last day comes before the first")
-        return days
-
-    @field_validator("region")
-    @classmethod
-    def _has_an_inside(cls, region: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if region and not (region[0] < region[2] and region[1] < region[3]):
-            raise ValueError("no inside, expected west, south, east, north in degrees")
-        return region
 
     @model_validator(mode="after")
     def _has_one_target(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vadose.config.build import Days, Part, Source, Stations
+from vadose.config.build import Box, Days, Part, Source, Stations
 from vadose.config.reading import checked, read_text
 from vadose.errors import UnknownName, VadoseError
 from vadose.fuse import CANDIDATES, FILLERS
@@ -133,15 +133,8 @@ class Fusion(Filling):
     context: list[Source] = Field(default=[])
     cover: str | None = None
     stations: Stations | None = None
-    region: tuple[float, float, float, float] | None = None
+    region: Box | None = None
     period: Days | None = None
-
-    @field_validator("region")
-    @classmethod
-    def _has_an_inside(cls, region: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if region and not (region[0] < region[2] and region[1] < region[3]):
-            raise ValueError("no inside, expected west, south, east, north in degrees")
-        return region
 
 
 def read_fusion(path: str | Path) -> Fusion:
