@@ -14,10 +14,13 @@ from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
 from vadose.products.fetching.base import FetchProblem, LoginProblem, Offer, Policy, Wanted
 from vadose.products.fetching.planning import SPACING, expected
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import ALL, Gate, Sessions, open_session, transfer
+from vadose.products.fetching.transfer import ALL, Downloads, Sessions, open_session
+
+#: Requests at a time: the store queues more than a few of one user.
+REQUESTS = 2
 
 
-class ClimateStore:
+class ClimateStore(Downloads):
     """Ask for fields, wait until they are made, and download them.
 
     Parameters
@@ -26,14 +29,9 @@ class ClimateStore:
         Where, and how patiently. The address of the store itself stands with the key, in ``~/.cdsapirc``.
     """
 
-    #: Requests at a time: the store queues more than a few of one user.
-    workers = 2
-
     def __init__(self, servers: Servers, policy: Policy) -> None:
-        self.servers, self.policy, self.gate = servers, policy, Gate()
-        self.refused: list[FetchProblem] = []
+        super().__init__(servers, policy, Sessions(open_session), workers=REQUESTS)
         self._local = threading.local()
-        self._sessions = Sessions(open_session)
         self._clients = Sessions(open_session)
 
     def offers(self, wanted: Wanted) -> list[Offer]:
@@ -86,18 +84,11 @@ class ClimateStore:
             detail = " ".join(str(error).split())[:200]
             raise FetchProblem(offer.name, found=f"a request that failed ({detail})") from error
         made = Offer(offer.product, offer.name, url, size or None)
-        return transfer(
-            self._sessions,
-            made,
-            part,
-            policy=self.policy,
-            gate=self.gate,
-            check_url=self.servers.check_url,
-        )
+        return super().get(made, part)
 
     def close(self) -> None:
         """Close the connections."""
-        self._sessions.close()
+        super().close()
         self._clients.close()
 
     def _client(self) -> Any:

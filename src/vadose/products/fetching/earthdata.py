@@ -26,7 +26,7 @@ from vadose.products.fetching.base import (
 )
 from vadose.products.fetching.planning import expected, key_of, period_of
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import BUSY, Gate, Sessions, transfer
+from vadose.products.fetching.transfer import BUSY, Downloads, Sessions
 
 if TYPE_CHECKING:
     import requests
@@ -37,7 +37,7 @@ MOST = 200_000
 ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 
 
-class Earthdata:
+class Earthdata(Downloads):
     """Search and download granules.
 
     Parameters
@@ -47,12 +47,9 @@ class Earthdata:
     """
 
     def __init__(self, servers: Servers, policy: Policy) -> None:
-        self.servers, self.policy, self.gate = servers, policy, Gate()
-        self.workers = policy.workers
-        self.refused: list[FetchProblem] = []
+        super().__init__(servers, policy, Sessions(self._session), workers=policy.workers)
         self._auth: Any = None
         self._lock = threading.Lock()
-        self._sessions = Sessions(self._session)
 
     def _login(self) -> Any:
         """Log in once, by the way that finds credentials.
@@ -137,21 +134,6 @@ class Earthdata:
                     ) from error
                 time.sleep(min(self.policy.pause * 2 ** (attempt - 1), self.policy.longest_pause))
         raise AssertionError("the last attempt returns or raises")
-
-    def get(self, offer: Offer, part: Path) -> int:
-        """Download one granule under its working name; gives the attempts beyond the first."""
-        return transfer(
-            self._sessions,
-            offer,
-            part,
-            policy=self.policy,
-            gate=self.gate,
-            check_url=self.servers.check_url,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._sessions.close()
 
     def _session(self) -> requests.Session:
         session: requests.Session = self._login().get_session()

@@ -14,10 +14,10 @@ from vadose.products.fetching.base import FetchProblem, Offer, Policy, Wanted
 from vadose.products.fetching.planning import expected
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.tiles import corner, degree_tiles
-from vadose.products.fetching.transfer import Gate, Sessions, open_session, transfer
+from vadose.products.fetching.transfer import Downloads, Gate, Sessions, open_session
 
 
-class Elevation:
+class Elevation(Downloads):
     """Download whole tiles of the Copernicus DEM (90 m); tiles of the sea do not exist.
 
     Parameters
@@ -27,10 +27,7 @@ class Elevation:
     """
 
     def __init__(self, servers: Servers, policy: Policy) -> None:
-        self.servers, self.policy, self.gate = servers, policy, Gate()
-        self.workers = policy.workers
-        self.refused: list[FetchProblem] = []
-        self._sessions = Sessions(open_session)
+        super().__init__(servers, policy, Sessions(open_session), workers=policy.workers)
 
     def offers(self, wanted: Wanted) -> list[Offer]:
         """List the tiles of a box; their names are known without asking."""
@@ -47,21 +44,6 @@ class Elevation:
             )
             for stem in stems
         ]
-
-    def get(self, offer: Offer, part: Path) -> int:
-        """Download one tile; gives the attempts beyond the first."""
-        return transfer(
-            self._sessions,
-            offer,
-            part,
-            policy=self.policy,
-            gate=self.gate,
-            check_url=self.servers.check_url,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._sessions.close()
 
 
 class Soil:

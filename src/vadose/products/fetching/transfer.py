@@ -22,6 +22,7 @@ from vadose.products.fetching.base import (
     Policy,
     hashed,
 )
+from vadose.products.fetching.servers import Servers
 
 if TYPE_CHECKING:
     import requests
@@ -208,6 +209,42 @@ def transfer(
         expected="the whole file",
         remedy="Run the same command again later; what is here is kept.",
     )
+
+
+class Downloads:
+    """Be an archive whose offers are files to be downloaded as they are.
+
+    Parameters
+    ----------
+    servers, policy
+        Where, and how patiently.
+    sessions
+        Connections, one for each thread.
+    workers
+        Downloads at a time.
+    """
+
+    def __init__(
+        self, servers: Servers, policy: Policy, sessions: Sessions, *, workers: int
+    ) -> None:
+        self.servers, self.policy, self.gate, self.workers = servers, policy, Gate(), workers
+        self.refused: list[FetchProblem] = []
+        self._sessions = sessions
+
+    def get(self, offer: Offer, part: Path) -> int:
+        """Download one file under its working name; gives the attempts beyond the first."""
+        return transfer(
+            self._sessions,
+            offer,
+            part,
+            policy=self.policy,
+            gate=self.gate,
+            check_url=self.servers.check_url,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._sessions.close()
 
 
 def _size(part: Path) -> int:
