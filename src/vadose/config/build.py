@@ -52,10 +52,20 @@ def _with_inside(box: tuple[float, float, float, float]) -> tuple[float, float, 
     return box
 
 
+def _known(reasons: list[str]) -> list[str]:
+    try:
+        QUALITY.mask(*reasons)
+    except VadoseError as error:
+        raise ValueError(str(error)) from error
+    return reasons
+
+
 #: First and last day.
 Days = Annotated[tuple[str, str], BeforeValidator(_as_text), AfterValidator(_in_order)]
 #: West, south, east, north in degrees.
 Box = Annotated[tuple[float, float, float, float], AfterValidator(_with_inside)]
+#: Names of what may be wrong with a value.
+Reasons = Annotated[list[str], AfterValidator(_known)]
 
 
 class Source(Part):
@@ -99,7 +109,7 @@ class Source(Part):
     use: Literal["target", "predictor"] = "predictor"
     variables: list[str] | None = None
     rename: dict[str, str] = {}
-    drop: list[str] = []
+    drop: Reasons = []
     rules: dict[str, Rule] = {}
     daily: int | None = Field(default=None, ge=1)
     clock: Literal["utc", "local_solar"] = "utc"
@@ -133,15 +143,6 @@ class Source(Part):
         except VadoseError as error:
             raise ValueError(str(error)) from error
         return names
-
-    @field_validator("drop")
-    @classmethod
-    def _reasons_exist(cls, reasons: list[str]) -> list[str]:
-        try:
-            QUALITY.mask(*reasons)
-        except VadoseError as error:
-            raise ValueError(str(error)) from error
-        return reasons
 
 
 class Stations(Part):

@@ -9,11 +9,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vadose.config.build import Box, Days, Part, Source, Stations
+from vadose.config.build import Box, Days, Part, Reasons, Source, Stations
 from vadose.config.reading import checked, read_text
-from vadose.errors import UnknownName, VadoseError
+from vadose.errors import UnknownName
 from vadose.fuse import CANDIDATES, FILLERS
-from vadose.schema import QUALITY
 
 
 class Filling(Part):
@@ -42,7 +41,7 @@ class Filling(Part):
     parameters: dict[str, Any] = Field(default={})
     candidates: list[str] = Field(default=list(CANDIDATES), min_length=1)
     observed: Literal["keep", "replace"] = "keep"
-    mask: list[str] = Field(default=[])
+    mask: Reasons = Field(default=[])
     level: float = Field(default=0.9, gt=0.5, lt=1)
     hidden: float = Field(default=0.15, gt=0, le=0.5)
 
@@ -63,15 +62,6 @@ class Filling(Part):
                     f"unknown filler {name!r}." + (f" Did you mean {near[0]!r}?" if near else "")
                 )
         return list(dict.fromkeys(names))
-
-    @field_validator("mask")
-    @classmethod
-    def _reasons_exist(cls, reasons: list[str]) -> list[str]:
-        try:
-            QUALITY.mask(*reasons)
-        except VadoseError as error:
-            raise ValueError(str(error)) from error
-        return reasons
 
     @model_validator(mode="after")
     def _parameters_suit(self) -> Self:

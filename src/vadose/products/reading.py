@@ -157,28 +157,34 @@ def _stored_flag(raw: RawFile, flag: FlagLayer) -> Stored | None:
     return raw.need(*names)
 
 
+def decode_stored(name: str, layer: Layer, stored: Stored, *, source: str) -> LazyArray:
+    """Turn one stored array of a variable into float32 in our unit, lazily; gaps become NaN.
+
+    Raises
+    ------
+    FileProblem, UnitProblem
+    """
+    units = layer.units or stored.attrs.get("units", stored.attrs.get("Units"))
+    return decode_values(
+        stored,
+        source=source,
+        conversion=conversion(
+            None if units is None else str(units),
+            variable(name).units,
+            source=source,
+            thickness=layer.thickness,
+            hours=layer.hours,
+        ),
+        fill_values=layer.fill_values,
+        valid_range=layer.valid_range,
+        packing=(layer.scale, layer.offset),
+    )
+
+
 def _decode_layer(name: str, layer: Layer, parts: list[Part], axes: Axes) -> LazyArray:
     """Convert the weighted sum of the parts: the unit belongs to the sum, the packing to each part."""
-    decoded = []
-    for _, stored in parts:
-        units = layer.units or stored.attrs.get("units", stored.attrs.get("Units"))
-        source = f"{axes.source}: {name} (as {layer.source!r})"
-        decoded.append(
-            decode_values(
-                stored,
-                source=source,
-                conversion=conversion(
-                    None if units is None else str(units),
-                    variable(name).units,
-                    source=source,
-                    thickness=layer.thickness,
-                    hours=layer.hours,
-                ),
-                fill_values=layer.fill_values,
-                valid_range=layer.valid_range,
-                packing=(layer.scale, layer.offset),
-            )
-        )
+    source = f"{axes.source}: {name} (as {layer.source!r})"
+    decoded = [decode_stored(name, layer, stored, source=source) for _, stored in parts]
     total = decoded[0]
     if isinstance(layer.source, Mapping):
         weights = tuple(weight for weight, _ in parts)

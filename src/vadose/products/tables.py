@@ -20,14 +20,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from vadose.errors import FileProblem
-from vadose.products.decode import decode_values, number_in, numbers_in
+from vadose.products.decode import number_in, numbers_in
 from vadose.products.description import Layer
 from vadose.products.formats import open_raw
 from vadose.products.raw import LazyArray, Places, RawFile, Stored, Values
-from vadose.products.reading import weighted_sum
+from vadose.products.reading import decode_stored, weighted_sum
 from vadose.products.stamps import decode_times
-from vadose.products.units import conversion
-from vadose.schema import variable
 
 #: Bytes that a packed table may unpack to, and bytes for one packed: tables reach 50, bombs 1,000.
 MAXIMUM_BYTES, MAXIMUM_RATIO = 4 * 2**30, 500
@@ -309,25 +307,10 @@ def decode_layer(name: str, layer: Layer, table: RawFile) -> Values:
     weights = layer.source if isinstance(layer.source, Mapping) else None
     names = alternatives(layer.source)
     parts = [table.need(one) for one in names] if weights else [table.need(*names)]
-    decoded = []
-    for stored in parts:
-        where = f"{table.path}: {name} (as {layer.source!r})"
-        units = layer.units or stored.attrs.get("units")
-        lazy = decode_values(
-            _column(stored, where),
-            source=where,
-            conversion=conversion(
-                None if units is None else str(units),
-                variable(name).units,
-                source=where,
-                thickness=layer.thickness,
-                hours=layer.hours,
-            ),
-            fill_values=layer.fill_values,
-            valid_range=layer.valid_range,
-            packing=(layer.scale, layer.offset),
-        )
-        decoded.append(lazy[()])
+    where = f"{table.path}: {name} (as {layer.source!r})"
+    decoded = [
+        decode_stored(name, layer, _column(stored, where), source=where)[()] for stored in parts
+    ]
     if weights is None:
         return decoded[0]
     return weighted_sum(tuple(weights.values()), *decoded).astype(np.float32)
