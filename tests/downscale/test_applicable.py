@@ -12,7 +12,7 @@ from vadose.downscale.applicable import WithApplicability, learn_area
 from vadose.downscale.conserve import Closed
 from vadose.downscale.downscaler import Direct, Residual
 from vadose.downscale.spread import WithSpread
-from vadose.downscale.tiles import Tiled
+from vadose.downscale.tiled import Tiled
 from vadose.errors import ModelProblem
 from vadose.models import Ensemble, RandomForest
 from vadose.schema import check_cube

@@ -15,7 +15,8 @@ from vadose.downscale.conserve import residual
 from vadose.downscale.generative import Generative
 from vadose.downscale.members import ClosedMembers, find_dispersion, sum_up
 from vadose.downscale.noise import Noise, day_numbers, first_cell
-from vadose.downscale.tiles import Tiled, predict_tile, tiling_of
+from vadose.downscale.tiled import Tiled
+from vadose.downscale.tiles import predict_tile, tiling_of
 from vadose.errors import CubeProblem, ModelProblem, UnknownName, ValueProblem
 from vadose.grids import latlon, named_grid
 from vadose.models import RandomForest

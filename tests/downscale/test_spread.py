@@ -12,7 +12,7 @@ from vadose.downscale.baselines import Interpolation
 from vadose.downscale.conserve import Blend, Closed
 from vadose.downscale.downscaler import Direct, MultiScale, Residual
 from vadose.downscale.spread import WithSpread, beside, blended
-from vadose.downscale.tiles import Tiled
+from vadose.downscale.tiled import Tiled
 from vadose.errors import ModelProblem
 from vadose.models import Boosting, Ensemble, RandomForest
 from vadose.schema import check_cube, variable

@@ -14,7 +14,8 @@ from vadose.downscale.base import Downscaler, Reach
 from vadose.downscale.baselines import ClimatologicalPattern, Interpolation
 from vadose.downscale.conserve import Closed
 from vadose.downscale.downscaler import Direct
-from vadose.downscale.tiles import Tiled, Tiling, read_coarse, tiling_of
+from vadose.downscale.tiled import Tiled
+from vadose.downscale.tiles import Tiling, read_coarse, tiling_of
 from vadose.errors import GridProblem
 from vadose.grids import coordinates, grid_of, latlon
 from vadose.models import new_model
