@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import dask
 import h5netcdf
 import numpy as np
 import xarray as xr
+from dask.optimization import cull
 
 from vadose.grids import grid_of, lonlat
 from vadose.publish.about import Publication
@@ -62,7 +65,7 @@ def write_cf_months(
             continue
         told = described(part, publication)
         told.attrs |= time_attributes(part["time"] if "time" in part.dims else None)
-        with replaced(path) as partial:
+        with replaced(path) as partial, dask.config.set(scheduler=_in_order):
             write_netcdf(told, partial, packed=is_packed(cube))
             _complete(partial, told, publication.target)
     return files
@@ -81,6 +84,18 @@ def by_month(cube: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
         return [("", cube)]
     months = cube["time"].values.astype("M8[M]")
     return [(str(month), cube.isel(time=months == month)) for month in np.unique(months)]
+
+
+def _in_order(work: Any, keys: Any, **_: Any) -> Any:
+    """Compute chunks in the order in which they are asked for.
+
+    A chunk lies in the file where it is written, and the order of dask's schedulers hangs on threads and on
+    names made at random: the same product would give other bytes each time.
+    """
+    graph = work if isinstance(work, Mapping) else work.__dask_graph__()
+    if isinstance(keys, list):
+        return [_in_order(graph, key) for key in keys]
+    return dask.get(cull(graph, [keys])[0], keys)
 
 
 def _complete(path: Path, cube: xr.Dataset, target: str) -> None:
