@@ -116,7 +116,7 @@ class Product:
         files = find_files(paths, self.pattern)
         if period is not None:
             files = self._files_within(files, period)
-        parts = self._open_all(files, region)
+        parts = _on_one_grid(self._open_all(files, region))
         if self.join is None:
             cube = join_in_time(parts, source=self.name)
         else:
@@ -195,6 +195,25 @@ class Product:
             return cube
         rows, columns = _window(grid_of(cube), tuple(region))
         return cube.isel(y=rows, x=columns)
+
+
+def _on_one_grid(parts: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Give parts on the same cells the same coordinates, to the bit.
+
+    Those of a file that was cut are computed from another corner, and off by a rounding from those of a
+    whole one; xarray joins by exact labels.
+    """
+    first = parts[0]
+    steps = {axis: np.abs(np.diff(first[axis].values[:2])).sum() for axis in ("y", "x")}
+    aligned = [first]
+    for part in parts[1:]:
+        is_alike = all(
+            part.sizes[axis] == first.sizes[axis]
+            and np.abs(part[axis].values - first[axis].values).max() <= 1e-6 * step
+            for axis, step in steps.items()
+        )
+        aligned.append(part.assign_coords(y=first["y"], x=first["x"]) if is_alike else part)
+    return aligned
 
 
 def _check_extent(cube: xr.Dataset, path: Path) -> None:

@@ -1,6 +1,7 @@
 """SMAP radiometer soil moisture: half-orbits (SPL2SMP) and daily maps (SPL3SMP, SPL3SMP_E).
 
-The grid comes from the named EASE-Grids: the files' own latitude and longitude are -9999 off the swath.
+The grid comes from the named EASE-Grids: the files' own latitude and longitude are -9999 off the swath. A
+map that was cut to a box is placed on it by `vadose.products.smap_part`.
 Morning (6 h, descending) and evening (18 h, ascending) passes of the daily maps are separate products,
 ``SPL3SMP_AM`` and ``SPL3SMP_PM``; ``SPL3SMP`` is their combination. Nothing is dropped for its flags:
 they arrive as reasons in ``quality``, 0 where none is set or nothing was seen. Values outside the file's
@@ -23,12 +24,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from odc.geo.geobox import GeoBox
 
 from vadose.errors import FileProblem, UnitProblem
 from vadose.grids import named_grid
 from vadose.products import smap_l4
 from vadose.products.base import Product
 from vadose.products.smap_flags import FLAG_FILL, combine_passes, combine_quality, decode_quality
+from vadose.products.smap_part import part_of
 from vadose.products.windows import ReadWindow, decode, one_step, require, require_flags
 from vadose.schema import QUALITY
 
@@ -78,7 +81,7 @@ class Pass:
                 raise FileProblem(
                     self.path,
                     found=f"{name} of shape {array.shape}",
-                    expected=f"{self.shape} of {self.product} (not a subset or another grid)",
+                    expected=f"{self.shape} of {self.product}, or a part of it that says where it lies",
                 )
         return list(found)
 
@@ -144,10 +147,10 @@ def read_passes(
     FileProblem, UnitProblem
         A group or variable is missing, or is not what the product has.
     """
-    box = named_grid(grid)
-    shape = (int(box.shape.y), int(box.shape.x))
-    readers = [Pass(path, group, ending, product, shape) for group, ending in passes]
     with h5py.File(path) as file:
+        box = _box(path, file, named_grid(grid), passes[0])
+        shape = (int(box.shape.y), int(box.shape.x))
+        readers = [Pass(path, group, ending, product, shape) for group, ending in passes]
         held = [reader.check(file) for reader in readers]
         stamp = _stamp(path, file)
     layers: dict[str, ReadWindow] = {}
@@ -156,6 +159,17 @@ def read_passes(
     layers["quality"] = partial(_read_quality, readers)
     methods = "time: mean" if len(readers) > 1 else "time: point"
     return one_step(layers, box, stamp, source=path, cell_methods=methods)
+
+
+def _box(path: Path, file: h5py.File, whole: GeoBox, which: tuple[str, str]) -> GeoBox:
+    """Find the grid of a file: the whole one, or the part of it that a subset says it is."""
+    group, ending = which
+    array = file.get(f"{group}/soil_moisture{ending}")
+    is_part = isinstance(array, h5py.Dataset) and array.ndim == 2
+    if not is_part or array.shape == tuple(whole.shape):
+        return whole
+    found = part_of(path, file, group, ending, array.shape, whole)
+    return whole if found is None else found
 
 
 def _read_values(
@@ -196,7 +210,8 @@ _AM, _PM = ("Soil_Moisture_Retrieval_Data_AM", ""), ("Soil_Moisture_Retrieval_Da
 _DEPTHS = {"soil_moisture": (0.0, 0.05)}
 _AUTHORS = "O'Neill, P. E., Chan, S., Njoku, E. G., Jackson, T., Bindlish, R., Chaubell, J. and Colliander, A. "
 _NSIDC = "NASA National Snow and Ice Data Center Distributed Active Archive Center. "
-_DAILY = {
+#: Groups and endings of the passes that a daily map is made of, by the ending of the product's name.
+PASSES = {
     "": (_AM, _PM),
     "_AM": (_AM,),
     "_PM": (_PM,),
@@ -210,7 +225,7 @@ _MEANING = {
 
 def _daily(family: str, grid: str, pattern: str, which: str, title: str, source: str) -> Product:
     name = family + which
-    groups = " and ".join(group for group, _ in _DAILY[which])
+    groups = " and ".join(group for group, _ in PASSES[which])
     return Product(
         name=name,
         title=f"{title}: {_MEANING[which]}",
@@ -220,7 +235,7 @@ def _daily(family: str, grid: str, pattern: str, which: str, title: str, source:
         time_meaning=f"UTC day of the half-orbits, stamped at 00:00; {_MEANING[which]}",
         licence=smap_l4.LICENCE,
         citation=_AUTHORS + source,
-        read=partial(read_passes, product=name, grid=grid, passes=_DAILY[which]),
+        read=partial(read_passes, product=name, grid=grid, passes=PASSES[which]),
         pattern=pattern,
         depths=_DEPTHS,
         file_period=smap_l4.day_in_name,
@@ -260,7 +275,7 @@ SPL3SMP, SPL3SMP_AM, SPL3SMP_PM = (
         "(2021). SMAP L3 Radiometer Global Daily 36 km EASE-Grid Soil Moisture, Version 8. "
         f"{_NSIDC}doi:10.5067/OMHVSRGFX38O",
     )
-    for which in _DAILY
+    for which in PASSES
 )
 SPL3SMP_E, SPL3SMP_E_AM, SPL3SMP_E_PM = (
     _daily(
@@ -273,7 +288,7 @@ SPL3SMP_E, SPL3SMP_E_AM, SPL3SMP_E_PM = (
         "(2021). SMAP Enhanced L3 Radiometer Global and Polar Grid Daily 9 km EASE-Grid Soil "
         f"Moisture, Version 5. {_NSIDC}doi:10.5067/4DQ54OUIJ9DL",
     )
-    for which in _DAILY
+    for which in PASSES
 )
 
 SPL4SMGP, SPL4SMAU = smap_l4.SPL4SMGP, smap_l4.SPL4SMAU

@@ -55,6 +55,13 @@ GEOPHYSICAL: Fields = {
 }
 #: A file must hold one of these.
 SOIL = ("soil_moisture", "root_zone_soil_moisture")
+#: Variables that tell the projection, in the product's releases and in subsets.
+MAPPINGS = (
+    "projection_information",
+    "crs",
+    "EASE2_global_projection",
+    "EASE2_global_projection_9km",
+)
 
 
 def read_level4(
@@ -186,7 +193,7 @@ def _grid(path: Path, file: h5py.File, shape: tuple[int, int]) -> GeoBox:
         raise FileProblem(path, found=f"{y.size} y and {x.size} x", expected=f"{shape}")
     step_x, step_y = (x[-1] - x[0]) / (x.size - 1), (y[-1] - y[0]) / (y.size - 1)
     edges = Affine(step_x, 0, x[0] - step_x / 2, 0, step_y, y[0] - step_y / 2)
-    names = ("projection_information", "crs")
+    names = MAPPINGS
     mapping = next((dict(file[name].attrs) for name in names if name in file), {})
     plain = {key: _plain(value) for key, value in mapping.items()}
     kind = plain.get("grid_mapping_name")
