@@ -24,6 +24,7 @@ from vadose.errors import (
     UnknownName,
     ValueProblem,
 )
+from vadose.grids import grid_of
 from vadose.pipeline import map_scores
 from vadose.pipeline.asking import Asked
 from vadose.pipeline.calibrating import calibrated
@@ -31,6 +32,8 @@ from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.places import USED, open_places
 from vadose.store import open_cube, sha256
 from vadose.synthetic import world, write_stations
+from vadose.validate.match import find_cells
+from vadose.validate.scores import score_pairs
 
 METHODS = {
     "forest": {
@@ -93,6 +96,35 @@ def test_the_coarse_input_gains_nothing_over_itself(judged):
     for gain in ("delta_r", "delta_ubrmse", "delta_rmse", "gain_mean"):
         assert [own[gain][part] for part in ("median", "lower", "upper")] == [0, 0, 0]
     assert "not shown to differ" in judged["verdict"] or "than nearest" in judged["verdict"]
+
+
+def test_what_was_scored_can_be_scored_again(run, judged):
+    series = xr.open_dataset(run / "validation/series.nc", engine="h5netcdf").load()
+    matchup = series.assign(is_pair=series["is_pair"].astype(bool))
+    again = score_pairs(
+        matchup.assign(
+            n=matchup["is_pair"].sum("time").broadcast_like(matchup["value"].isel(time=0))
+        ),
+        minimum_pairs=10,
+    )
+    table = pd.read_csv(run / "validation/stations.csv")
+    table = table[(table["view"] == "values") & table["is_used"]]
+    for name in ("r", "ubrmse", "bias"):
+        own = table.set_index(["product", "station"])[name].to_xarray()
+        found = again[name].sel(product=own["product"], station=own["station"])
+        np.testing.assert_allclose(found.values, own.values, rtol=1e-4, atol=1e-6)
+    assert series.attrs["featureType"] == "timeSeries"
+    assert series["value"].attrs["units"] == "m3 m-3"
+    assert int(series["is_used"].sum()) == judged["stations"]
+
+
+def test_rain_stands_beside_the_series(run, judged, earth):
+    series = xr.open_dataset(run / "validation/series.nc", engine="h5netcdf").load()
+    rain = series["precipitation"]
+    assert rain.attrs["units"] == "mm day-1"
+    rows, columns = find_cells(grid_of(earth.predictors), series)
+    expected = earth.predictors["precipitation"].values[:, rows, columns].T
+    np.testing.assert_allclose(rain.values, expected, rtol=1e-5)
 
 
 def test_what_is_lost_adds_up(judged, run):
@@ -262,6 +294,15 @@ def test_another_product_a_footprint_and_a_hat(run, stations):
     )
     found = pipeline.judge(run, asked=asked)
     assert found["views"]["values"]["other"]["r"]["median"] > 0.5
+    series = xr.open_dataset(run / "validation/series.nc", engine="h5netcdf").load()
+    assert set(series["product"].values) == {
+        "nearest",
+        "smooth",
+        "forest",
+        "forest_closed",
+        "other",
+    }
+    assert "other: Footprint" in series.attrs["space"]
     assert "Footprint" in found["matching"]["space"]
     assert "invisible" in found["hat"]["warning"]
     errors = xr.open_zarr(run / "validation/three_cornered_hat.zarr", consolidated=False)
@@ -293,8 +334,15 @@ def test_a_corrected_product_is_refused_at_the_stations_it_has_seen(run, earth, 
     (clone / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     pipeline.correct(clone)
     products = {"corrected": clone / "product_corrected.zarr"}
-    with pytest.raises(ValueProblem, match=r"12 of 12 that took part: .*correction of corrected"):
+    with pytest.raises(ValueProblem, match=r"12 of 12 that took part: .*correction, of corrected"):
         pipeline.judge(clone, asked=Asked(products=products))
+    file = {"corrected": clone / "product_corrected.nc"}
+    with pytest.raises(ValueProblem, match="correction, of corrected"):
+        pipeline.judge(run, asked=Asked(stations=stations, products=file))
+    attributes = open_cube(clone / "product_corrected.zarr").attrs
+    assert set(json.loads(attributes["stations_used"])) == {"correction"}
+    assert "corrected with stations: additive" in attributes["source"]
+    assert attributes["license"] == open_cube(clone / "product.zarr").attrs["license"]
     renamed = earth.stations.assign_coords(
         station=[f"other {name}" for name in earth.stations["station"].values]
     )
@@ -375,6 +423,22 @@ def test_the_command_line_tells_it(run, stations, capsys, monkeypatch):
     assert "median over 12 stations" in told
     assert "Closed forest" in told
     assert "of held-out values lie inside" in told
+    # what was given from outside of the run is drawn from the run alone
+    monkeypatch.setattr("vadose.report.style.DOTS_PER_INCH", 40)
+    for step in (words[:3], [*words, "--product", f"other={run / 'truth.zarr'}"]):
+        monkeypatch.setattr("sys.argv", step)
+        with pytest.raises(SystemExit):
+            main()
+    stations.rename(away := stations.with_suffix(".away"))
+    monkeypatch.setattr("sys.argv", ["vadose", "report", str(run), "--no-figures"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    away.rename(stations)
+    assert end.value.code == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "product, coarse value, other, with bars of precipitation" in page
+    assert "Taylor diagram" in page
+    capsys.readouterr()
     monkeypatch.setattr("sys.argv", [*words, "--product", "other"])
     with pytest.raises(SystemExit) as end:
         main()

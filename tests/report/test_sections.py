@@ -11,14 +11,15 @@ import xarray as xr
 from vadose.errors import FileProblem, ValueProblem
 from vadose.grids import coarsened, coordinates
 from vadose.report import trust
-from vadose.report.checks import read_alignment, tell_checks
+from vadose.report.checks import closure_max, read_alignment, tell_checks
 from vadose.report.choices import days_of, tell_choices
 from vadose.report.dates import chosen_places, days_table, gappiest, read_days
 from vadose.report.frames import frame_of
 from vadose.report.html import write_report
-from vadose.report.judged import Judged, Summary
+from vadose.report.judged import Judged, Summary, read_judged
 from vadose.report.runs import read_run
 from vadose.report.scales import kilometres_per_unit
+from vadose.report.scene import read_scene
 from vadose.schema import VARIABLES
 
 from .conftest import FACTOR, GRIDS
@@ -113,16 +114,51 @@ def test_coverage_is_held_against_its_level(tmp_path, coverage, tone, word):
     assert word in found.sentence
 
 
-def test_seams_are_held_against_those_of_the_truth(tmp_path):
+def test_seams_are_held_against_those_of_the_truth(globe, tmp_path):
+    run = read_run(globe)
+
     def remarks(jump, true):
         maps = {"best": {"coarse_cell_edge_jump_ratio": jump}}
         maps["truth"] = {"coarse_cell_edge_jump_ratio": true}
         summary = Summary.model_validate({"publish": "best", "maps": maps})
-        return " ".join(tell_checks(Judged(tmp_path, summary)).remarks)
+        return " ".join(tell_checks(run, Judged(tmp_path, summary)).remarks)
 
     assert "are seen" in remarks(1.6, 1.0)
     assert "little more seen in the product than in the truth" in remarks(1.6, 1.5)
-    assert tell_checks(Judged(tmp_path, Summary())) is None
+    assert tell_checks(run, Judged(tmp_path, Summary())) is None
+
+
+def test_closure_is_one_number_wherever_it_stands(globe, tmp_path):
+    run = shutil.copytree(globe, tmp_path / "run")
+    scores = json.loads((run / "scores.json").read_text())
+    best = scores["best"]
+    scores["methods"][best]["closure_max"] = 0.0234
+    (run / "scores.json").write_text(json.dumps(scores))
+    (run / "validation").mkdir()
+    maps = {best: {"closure_max": 0.01, "closure_rmse": 0.001}}
+    summary = {"publish": best, "maps": maps}
+    (run / "validation/summary.json").write_text(json.dumps(summary))
+    page = write_report(run, with_files=False).read_text(encoding="utf-8")
+    assert page.count("0.0234") + page.count("2.3e−02") + page.count("0.023") >= 4
+    record = read_run(run)
+    assert closure_max(record, read_judged(record), best) == 0.0234
+    scores["methods"][best]["closure_max"] = None
+    (run / "scores.json").write_text(json.dumps(scores))
+    record = read_run(run)
+    assert closure_max(record, read_judged(record), best) == 0.01, (
+        "of the maps, where scores say nothing"
+    )
+
+
+def test_closure_is_of_the_field_as_it_is_stored(globe, tmp_path):
+    run = shutil.copytree(globe, tmp_path / "run")
+    record = read_run(run)
+    product = record.product.load()
+    product["soil_moisture"] = product["soil_moisture"] + np.float32(0.02)
+    shutil.rmtree(run / "product.zarr")
+    product.to_zarr(run / "product.zarr", consolidated=False)
+    before, after = (read_scene(read_run(one)).closure for one in (globe, run))
+    np.testing.assert_allclose(after - before, 0.02, atol=1e-6)
 
 
 def test_alignment_is_told_or_named(long_run, tmp_path):

@@ -1,6 +1,7 @@
 """The sections that are told of stations, from a small run whose scores are known."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,24 +61,32 @@ def judged_run(tmp_path_factory):
     product = fields["residual_forest_closed"][:, rows, columns].T
     reading = product + 0.02 * rng.normal(size=product.shape)
     names = [f"s{number}" for number in range(COUNT)]
-    xr.Dataset(
-        {"soil_moisture": (("station", "time"), reading, {"units": "m3 m-3"})},
+    _write_validation(run / "validation", names, longitude, latitude)
+    series = xr.Dataset(
+        {
+            "value": (
+                ("product", "station", "time"),
+                np.stack([fields[name][:, rows, columns].T for name in NAMES] + [reading * 0.5]),
+            ),
+            "reading": (("station", "time"), reading),
+            "is_pair": (("station", "time"), np.ones(reading.shape, "i1")),
+            "precipitation": (("station", "time"), 10 * rng.random(reading.shape)),
+        },
         coords={
+            "product": [*NAMES, "other"],
             "station": names,
             "time": TIMES,
-            "lat": ("station", latitude),
-            "lon": ("station", longitude),
             "network": ("station", ["NET_A"] * 5 + ["NET_B"] * 3),
         },
-    ).to_netcdf(run / "stations.nc", engine="h5netcdf")
-    _write_validation(run / "validation", names, longitude, latitude)
+    )
+    series.to_netcdf(run / "validation/series.nc", engine="h5netcdf")
     return run
 
 
 def _write_validation(folder, names, longitude, latitude):
     folder.mkdir()
     scores = []
-    for product, ubrmse in zip(NAMES, (0.05, 0.03), strict=True):
+    for product, ubrmse in zip((*NAMES, "other"), (0.05, 0.03, 0.04), strict=True):
         for place, name in enumerate(names):
             row = {
                 "view": "values", "product": product, "station": name, "n": 40, "r": 0.5,
@@ -107,11 +116,17 @@ def _write_validation(folder, names, longitude, latitude):
     ]  # fmt: skip
     pd.DataFrame(strata).to_csv(folder / "strata.csv", index=False)
     spread = {"median": 0.03, "lower_quartile": 0.02, "upper_quartile": 0.04}
-    view = {name: dict.fromkeys(("r", "ubrmse", "rmse", "bias"), spread) for name in NAMES}
+    view = {
+        name: dict.fromkeys(("r", "ubrmse", "rmse", "bias"), spread) for name in (*NAMES, "other")
+    }
     gain = {"median": 0.02, "lower": 0.015, "upper": 0.025, "share_better": 1.0}
     summary = {
         "publish": NAMES[1],
-        "titles": {"nearest": "Coarse value copied", NAMES[1]: "Forest, closed"},
+        "titles": {
+            "nearest": "Coarse value copied",
+            NAMES[1]: "Forest, closed",
+            "other": "Other one",
+        },
         "notes": ["The split is random and flatters.", "Only some sensors are deep enough."],
         "stations": 7,
         "pairs": 280,
@@ -164,8 +179,8 @@ def test_only_used_stations_are_told(judged):
     assert "s7" not in set(rows["station"])
 
 
-def test_series_are_those_of_the_cells(judged_run, judged):
-    series = read_series(read_run(judged_run), judged)
+def test_series_are_those_that_were_scored(judged_run, judged):
+    series = read_series(judged)
     table = series_table(series)
     field = xr.open_zarr(judged_run / f"predictions/{NAMES[1]}.zarr", consolidated=False)
     own = table[table["station"] == "s1"]
@@ -173,10 +188,22 @@ def test_series_are_those_of_the_cells(judged_run, judged):
     np.testing.assert_allclose(own[NAMES[1]], expected)
     assert series.drawn[0] == "s0", "the least ubRMSE comes first"
     assert series.drawn[-1] == "s6"
+    assert set(own.columns) >= {"measured", "other", "precipitation"}
 
 
-def test_a_taylor_diagram_agrees_with_numpy(judged_run, judged):
-    series = read_series(read_run(judged_run), judged)
+def test_a_product_from_elsewhere_has_a_line_of_its_own(judged_run):
+    record = read_run(judged_run)
+    plates = {plate.name: plate for plate in chapter(record, read_judged(record)).plates}
+    assert "Other one" in plates["series"].alternative
+    assert "bars of precipitation" in plates["series"].alternative
+    for name in ("series", "agreement"):
+        legend = plates[name].paint().legends[0]
+        assert "Other one" in {text.get_text() for text in legend.get_texts()}
+    assert "other" in set(plates["taylor"].data()["product"])
+
+
+def test_a_taylor_diagram_agrees_with_numpy(judged):
+    series = read_series(judged)
     points = taylor_points(series).set_index(["product", "station"])
     reading = series.pairs["reading"].sel(station="s2").values
     value = series.pairs["value"].sel(product=NAMES[1], station="s2").values
@@ -184,21 +211,62 @@ def test_a_taylor_diagram_agrees_with_numpy(judged_run, judged):
     assert points.loc[(NAMES[1], "s2"), "ratio"] == pytest.approx(value.std() / reading.std())
 
 
-def test_stations_of_the_same_names_elsewhere_are_others(judged_run, tmp_path):
-    import shutil
-
+def _with_series(judged_run, tmp_path, change):
     run = shutil.copytree(judged_run, tmp_path / "run")
+    path = run / "validation/series.nc"
+    with xr.open_dataset(path, engine="h5netcdf") as opened:
+        series = change(opened.load())
+    path.unlink()
+    if series is not None:
+        series.to_netcdf(path, engine="h5netcdf")
+    record = read_run(run)
+    return record, read_judged(record)
+
+
+def test_stations_of_one_name_are_told_apart_by_network(judged_run, tmp_path):
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    twice = {"s6": "s0"}
     path = run / "validation/stations.csv"
     table = pd.read_csv(path)
-    table.assign(lat=table["lat"] + 1).to_csv(path, index=False)
+    table.assign(station=table["station"].replace(twice)).to_csv(path, index=False)
+
+    def change(series):
+        names = [twice.get(str(name), str(name)) for name in series["station"].values]
+        return series.assign_coords(station=names)
+
+    record, own = _with_series(run, tmp_path / "again", change)
+    series = read_series(own)
+    assert "NET_A/s0" in series.drawn
+    assert "NET_B/s0" in series.drawn
+    first = series.pairs["reading"].sel(station="NET_A/s0")
+    assert not np.allclose(first, series.pairs["reading"].sel(station="NET_B/s0"))
+    assert len(chapter(record, own).plates) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda series: None, "series.nc is not there"),
+        (lambda series: series.isel(time=slice(2)), "2 dates make none"),
+        (lambda series: series.assign_coords(network=("station", ["X"] * 8)), "none of the stations"),
+    ],
+)  # fmt: skip
+def test_a_page_without_series_says_why(judged_run, tmp_path, change, words):
+    record, own = _with_series(judged_run, tmp_path, change)
+    assert words in chapter(record, own).told["why_no_series"]
+    page = write_report(record.path, with_files=False).read_text(encoding="utf-8")
+    assert words in page
+
+
+def test_series_that_cannot_be_read_are_named(judged_run, tmp_path):
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    (run / "validation/series.nc").write_bytes(b"no netCDF")
     record = read_run(run)
-    assert read_series(record, read_judged(record)) is None
-    assert chapter(record, read_judged(record)).told["has_series"] is False
+    with pytest.raises(FileProblem, match=r"series\.nc: found series that cannot be read"):
+        read_series(read_judged(record))
 
 
 def test_a_table_without_its_columns_is_named(judged_run, tmp_path):
-    import shutil
-
     run = shutil.copytree(judged_run, tmp_path / "run")
     (run / "validation/stations.csv").write_text("product,station\na,b\n")
     record = read_run(run)

@@ -31,8 +31,6 @@ from vadose.validate.spaces import ContainingCell, Footprint, NearestCentre, Spa
 WIDEST = 500.0
 #: Length of a degree on the equator, km.
 DEGREE = 111.32
-#: Attribute of a corrected product: the stations that its correction was learned from, as JSON.
-CORRECTED_WITH = "corrected_with"
 
 
 @dataclass(frozen=True)
@@ -170,9 +168,6 @@ def guard(folder: RunFolder, stations: xr.Dataset, fields: Mapping[str, xr.DataA
         if told:
             known = {f"{role}, of {name}": placed_stations(used) for role, used in told.items()}
             check_independent(stations, known)
-        if CORRECTED_WITH in one.attrs:
-            corrected = placed_stations(json.loads(one.attrs[CORRECTED_WITH]))
-            check_independent(stations, {f"correction of {name}": corrected})
 
 
 def cell_diagonal(grid: GeoBox) -> float:

@@ -35,9 +35,9 @@ from vadose.correct import (
 )
 from vadose.correct.stations import REPRESENTATIVENESS
 from vadose.errors import RunProblem, UnknownName
-from vadose.pipeline.asking import CORRECTED_WITH
 from vadose.pipeline.folder import RunFolder
-from vadose.pipeline.places import OWN, own_stations
+from vadose.pipeline.parts import product_attributes
+from vadose.pipeline.places import OWN, USED_BY_PRODUCT, in_plain_words, own_stations, told_used
 from vadose.pipeline.plain import number
 from vadose.pipeline.tiling import stretched
 from vadose.store import (
@@ -57,6 +57,8 @@ from vadose.validate.times import Days
 
 #: Name of the corrected product, and of the corrector among the models.
 CORRECTED, MODEL = "product_corrected.zarr", "models/correction"
+#: Role of the stations that a correction was learned from.
+ROLE = "correction"
 #: Steps and rows that are corrected together.
 STEPS, ROWS = 16, 512
 
@@ -192,18 +194,17 @@ def _apply(folder: RunFolder, recipe: Recipe, corrector: Corrector) -> None:
             )
         )
     ]
-    used = json.dumps(
-        {
-            "station": [str(name) for name in corrector.used_["station"].values],
-            **{name: corrector.used_[name].values.tolist() for name in ("network", "lat", "lon")},
-        }
-    )
+    attributes = product_attributes(folder)
+    attributes["source"] += f", corrected with stations: {corrector.name}"
+    # the product stands apart from its run, and must itself say who may not judge it
+    used = {**told_used(folder.path), ROLE: in_plain_words(corrector.used_)}
+    attributes[USED_BY_PRODUCT] = json.dumps(used)
     with replaced(folder / CORRECTED, overwrite=True) as partial:
         for number, window in enumerate(windows):
             part = read_window(product, window)
             part[recipe.target].attrs.pop("ancillary_variables", None)
             corrected = corrector.apply(part, read_window(fine, window))
-            corrected[recipe.target].attrs[CORRECTED_WITH] = used
+            corrected.attrs = attributes
             if number == 0:
                 create_store(
                     str(partial),

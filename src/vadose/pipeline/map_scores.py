@@ -50,7 +50,8 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     Returns
     -------
     tuple
-        Medians over dates by product, for ``summary.json``; and a table with a row per product and date.
+        Medians over dates by product, and of ``closure_max`` the largest, for ``summary.json``; and a table with
+        a row per product and date.
     """
     recipe = folder.recipe
     fields = _chosen_fields(folder, recipe)
@@ -82,7 +83,7 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     table = pd.concat(rows, ignore_index=True)
     summary = {
         str(name): {
-            str(key): number(np.median(part[key].dropna())) if part[key].notna().any() else None
+            str(key): number(_over_dates(str(key), part[key].dropna()))
             for key in part.columns.drop(["product", "time"], errors="ignore")
         }
         for name, part in table.groupby("product", sort=False)
@@ -92,6 +93,13 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
     for name, answer in _answers_to_rain(folder, recipe).items():
         summary.setdefault(name, {}).update(answer)
     return summary, table
+
+
+def _over_dates(key: str, values: pd.Series) -> float:
+    """Sum the dates of a product up: what is largest stays the largest, of all else the median is told."""
+    if not len(values):
+        return float("nan")
+    return float(values.max() if key == "closure_max" else values.median())
 
 
 def _seams(field: xr.DataArray, seams: Mapping[str, Mapping[str, int]]) -> dict[str, xr.DataArray]:

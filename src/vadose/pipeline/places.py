@@ -119,20 +119,28 @@ def placed_stations(used: Any) -> Any:
     return xr.Dataset(coords={"station": used["station"], **places})
 
 
+def in_plain_words(stations: xr.Dataset) -> dict[str, list[Any]]:
+    """Tell stations by name, network and place as JSON can; what `placed_stations` reads.
+
+    Examples
+    --------
+    >>> in_plain_words(xr.Dataset(coords={"station": ["A"], "lat": ("station", [1.5])}))
+    {'station': ['A'], 'lat': [1.5]}
+    """
+    return {
+        "station": [str(name) for name in stations["station"].values],
+        **{
+            key: stations[key].values.tolist()
+            for key in ("network", "lat", "lon")
+            if key in stations.coords
+        },
+    }
+
+
 def note_used(folder: RunFolder, roles: Mapping[str, xr.Dataset]) -> None:
     """Write which stations take part in making a run; other roles that stand there stay."""
     kept = told_used(folder.path)
-    told = {
-        role: {
-            "station": [str(name) for name in used["station"].values],
-            **{
-                key: used[key].values.tolist()
-                for key in ("network", "lat", "lon")
-                if key in used.coords
-            },
-        }
-        for role, used in roles.items()
-    }
+    told = {role: in_plain_words(used) for role, used in roles.items()}
     kept = {role: used for role, used in kept.items() if not role.startswith(CONDITIONS)}
     if {**kept, **told}:
         folder.write_json(USED, {**kept, **told})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.places import SERIES, note_on_judges
 from vadose.pipeline.plain import number
 from vadose.pipeline.station_labels import score_labels
+from vadose.pipeline.station_series import series_of
 from vadose.validate.anomalies import take_climatology_anomalies, take_moving_anomalies
 from vadose.validate.daily import distribution, score_by_day
 from vadose.validate.gain_intervals import add_gain_intervals
@@ -45,16 +47,30 @@ REPRESENTATIVENESS = (
 )
 
 
-def judge_at_stations(
-    folder: RunFolder, asked: Asked, step: Step
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame], xr.Dataset]:
-    """Score every method of a run at stations.
+@dataclass(frozen=True)
+class AtStations:
+    """Hold what was found at stations.
 
-    Returns
-    -------
-    tuple
-        What belongs into the summary; tables by name; and the scores of every station, by ``view``: of values
-        and of anomalies.
+    Attributes
+    ----------
+    summary
+        What belongs into ``summary.json``.
+    frames
+        Tables by name.
+    scores
+        The scores of every station, by ``view``: of values and of anomalies.
+    series
+        What was scored, see `vadose.pipeline.station_series.series_of`.
+    """
+
+    summary: dict[str, Any]
+    frames: dict[str, pd.DataFrame]
+    scores: xr.Dataset
+    series: xr.Dataset
+
+
+def judge_at_stations(folder: RunFolder, asked: Asked, step: Step) -> AtStations:
+    """Score every method of a run, and the further products that were given, at stations.
 
     Raises
     ------
@@ -130,7 +146,9 @@ def judge_at_stations(
         "daily": by_day.to_dataframe().reset_index(),
         "lost": everyone["lost"].to_dataframe().reset_index(),
     }
-    return summary, frames, whole
+    titles = {name: title_of(recipe, name) for name in fields}
+    series = series_of(folder, everyone, is_used=first["is_used"], titles=titles)
+    return AtStations(summary, frames, whole, series)
 
 
 def verdict(gains: Mapping[str, Any], name: str, title: str) -> str:

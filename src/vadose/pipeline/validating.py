@@ -1,7 +1,8 @@
 """Judge a run by all that is asked: stations, maps, gaps, and methods against each other.
 
 All that is found lies in ``validation/`` of the run: ``summary.json`` and tables for spreadsheets, and
-``scores.nc`` with the scores of stations, named and with units.
+``scores.nc`` with the scores of stations, named and with units. ``series.nc`` has what was scored there: readings,
+every product and rain by station and time, so that the report draws whatever stations and products were given.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vadose.pipeline.gap_scores import overall, score_gaps
 from vadose.pipeline.map_scores import compare_methods, score_maps
 from vadose.pipeline.places import has_judges, note_on_judges
 from vadose.pipeline.station_scores import Step, judge_at_stations, title_of
+from vadose.pipeline.station_series import SERIES_FILE, write_series
 from vadose.store import replaced
 
 
@@ -62,9 +64,11 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
     with replaced(folder / "validation", overwrite=True) as partial:
         partial.mkdir()
         if asked.stations is not None or has_judges(folder.path):
-            at_stations, frames, scores = judge_at_stations(folder, asked, step)
-            summary |= at_stations
-            scores.to_netcdf(partial / "scores.nc", engine="h5netcdf")
+            found = judge_at_stations(folder, asked, step)
+            summary |= found.summary
+            frames |= found.frames
+            found.scores.to_netcdf(partial / "scores.nc", engine="h5netcdf")
+            write_series(found.series, partial / SERIES_FILE)
         step(5, 8, "maps")
         summary["maps"], frames["maps"] = score_maps(folder)
         ensembles = score_ensembles(folder)
@@ -79,8 +83,8 @@ def judge(folder: RunFolder, asked: Asked, step: Step) -> dict[str, Any]:
             summary["hat"] = compare_methods(folder, asked.hat, partial)
         kept = folder / INTERVALS
         if kept.exists():
-            found = json.loads(kept.read_text(encoding="utf-8"))
-            summary["intervals"] = {key: found[key] for key in ("source", "level", "coverage")}
+            told = json.loads(kept.read_text(encoding="utf-8"))
+            summary["intervals"] = {key: told[key] for key in ("source", "level", "coverage")}
         for name, frame in frames.items():
             frame.to_csv(partial / f"{name}.csv", index=False, float_format="%.6g")
         text = json.dumps(summary, indent=2) + "\n"

@@ -295,9 +295,13 @@ def trusted(run: Run, judged: Judged | None) -> Chapter:
 def closing(run: Run, scene: Scene, judged: Judged | None) -> Chapter:
     """Tell of closure, seams and resolution, and of what aligning the sources did."""
     closed = np.abs(scene.closure)
-    largest = largest_closure(scene)
+    largest = checks.closure_max(run, judged, run.manifest.method)
+    if not np.isfinite(largest):
+        largest = float(closed.max()) if closed.size else float("nan")
+    step = float(run.product[run.manifest.target].attrs.get("quantization_step", 0.0))
+    is_rounding = largest <= ROUNDING + step / 2
     plates = []
-    if largest > ROUNDING:
+    if closed.size and closed.max() > ROUNDING + step / 2:
         plates.append(
             Plate(
                 "closure",
@@ -311,14 +315,12 @@ def closing(run: Run, scene: Scene, judged: Judged | None) -> Chapter:
             "cells": tables.whole(closed.size),
             "largest": tables.small(largest),
             "typical": tables.small(float(np.median(closed)) if closed.size else float("nan")),
-            "is_rounding": largest <= ROUNDING,
+            "is_rounding": is_rounding,
+            "step": tables.small(step) if step else "",
+            "when": scene.when,
+            "has_dates": run.product.sizes.get("time", 1) > 1,
         },
-        "checks": checks.tell_checks(judged),
+        "checks": checks.tell_checks(run, judged),
         "alignment": checks.read_alignment(run),
     }
     return Chapter(told, tuple(plates))
-
-
-def largest_closure(scene: Scene) -> float:
-    """Give the largest closure error of a scene; NaN where there is none."""
-    return float(np.abs(scene.closure).max()) if scene.closure.size else float("nan")

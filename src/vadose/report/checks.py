@@ -42,11 +42,27 @@ class Checks:
     remarks: tuple[str, ...]
 
 
-def tell_checks(judged: Judged | None) -> Checks | None:
+def closure_max(run: Run, judged: Judged | None, name: str) -> float:
+    """Give how far a method's area means are from the coarse value at most; NaN where nobody has looked.
+
+    Every section takes it from here: ``scores.json`` has looked at all dates, the maps of the validation at
+    some. Either looked at the fields as they are stored.
+    """
+    method = run.scores.methods.get(name)
+    if method is not None and np.isfinite(method.closure_max):
+        return method.closure_max
+    row = {} if judged is None else judged.summary.maps.get(name, {})
+    return float(row["closure_max"]) if _known(row, "closure_max") else NAN
+
+
+def tell_checks(run: Run, judged: Judged | None) -> Checks | None:
     """Tell what was found on maps; None where nothing was."""
     if judged is None or not judged.summary.maps:
         return None
-    maps = judged.summary.maps
+    maps = {
+        name: {**row, "closure_max": closure_max(run, judged, name)}
+        for name, row in judged.summary.maps.items()
+    }
     publish = judged.summary.publish
     kept = [
         (key, head, digits)

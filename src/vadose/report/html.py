@@ -132,7 +132,6 @@ def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, 
         "fills_gaps": False,
         "fused_when": "",
         "is_own_page": False,
-        "has_series": False,
         "inputs": tables.input_rows(manifest.inputs),
         "provenance": tables.made_rows(manifest),
     }

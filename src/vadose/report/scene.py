@@ -79,12 +79,9 @@ def read_scene(run: Run) -> Scene:
         when = day_words(product["time"].values[place])
     owner = owners(run.fine_grid, run.coarse_grid)
     coarse, fine = _moment(run.coarse[target], product, place), _moment(product, product, place)
-    if "closure_residual" in run.product:
-        residual = _moment(run.product["closure_residual"], product, place)
-        closure = _cell_means(residual, owner, np.ones(owner.shape))
-    else:
-        means = _cell_means(fine, owner, cell_area(run.fine_grid).values)
-        closure = means - coarse.ravel()[: means.size]
+    # of the field as it is stored: the layer closure_residual has steps of its own
+    means = _cell_means(fine, owner, cell_area(run.fine_grid).values)
+    closure = means - coarse.ravel()[: means.size]
     origin = run.product.get("origin")
     return Scene(
         coarse_grid=run.coarse_grid,

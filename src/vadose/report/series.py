@@ -1,28 +1,27 @@
-"""Series at stations: what was measured, the product, the coarse value and rain, paired as the scores are."""
+"""Series at stations: what was measured, all products and rain, as ``validation/series.nc`` keeps what was scored."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from vadose.errors import VadoseError
-from vadose.grids import grid_of
+from vadose.errors import FileProblem
 from vadose.report.judged import Judged
-from vadose.report.runs import Run
 from vadose.report.stations import used_stations
-from vadose.store import open_cube
-from vadose.validate.pairs import match
-from vadose.validate.times import Days
 
+T = TypeVar("T")
+#: Network and name of a station.
+Key = tuple[str, str]
 #: Stations that are drawn, from the best to the worst.
 DRAWN = 6
 #: Stations whose series are read at most, for the Taylor diagram; evenly chosen by their scores.
 READ = 300
-#: Time steps beyond which no series are read: a figure cannot show them.
-MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class Series:
     Attributes
     ----------
     pairs
-        ``value (product, station, time)`` and ``reading (station, time)``, m³ m⁻³, NaN in gaps.
+        ``value (product, station, time)`` and ``reading (station, time)``, m³ m⁻³, NaN in gaps; ``is_pair
+        (station, time)``.
     rain
         mm day⁻¹ by ``station, time``; None where rain is not among the predictors.
     drawn
@@ -44,100 +44,61 @@ class Series:
     drawn: tuple[str, ...]
 
 
-def read_series(run: Run, judged: Judged, *, days: int = 1) -> Series | None:
-    """Read the series of the stations that were scored; None where the run does not hold them.
+def read_series(judged: Judged) -> Series | None:
+    """Read the series that were scored; None where the validation holds none.
 
-    The readings are those of the run's own stations. Where others judged it, they are not in the folder.
-
-    Parameters
-    ----------
-    days
-        Days that a stamp of the product stands for.
+    Raises
+    ------
+    FileProblem
+        When they cannot be read, or are those of something else.
     """
-    path = run.path / "stations.nc"
+    path = judged.path / "series.nc"
     scored = used_stations(judged, judged.summary.publish)
     if scored is None or not path.exists():
         return None
-    target = run.manifest.target
-    with xr.open_dataset(path, engine="h5netcdf") as opened:
-        known = {str(name) for name in np.atleast_1d(opened["station"].values)}
-        scored = scored[[name in known for name in scored["station"]]]
-        if scored.empty or _are_elsewhere(opened, scored):
-            return None
-        order = scored.sort_values("ubrmse")["station"].tolist()
-        chosen = _evenly(order, READ)
-        stations = opened.sel(station=chosen).load()
-    fields = {}
-    for name in _products(run, judged):
-        field = open_cube(run.path / f"predictions/{name}.zarr")[target]
-        if "member" in field.dims or field.sizes.get("time", 0) > MOST_STEPS:
-            return None
-        fields[name] = field
-    if not fields:
-        return None
     try:
-        pairs = match(fields, stations, time=Days(days)).load()
-    except VadoseError:  # the scores say why; without pairs there is no series to draw
-        return None
-    return Series(pairs, _rain(run, stations, pairs), tuple(_evenly(order, DRAWN)))
+        with xr.open_dataset(path, engine="h5netcdf") as opened:
+            known = {key: place for place, key in enumerate(_keys(opened.coords))}
+            ranked = scored.sort_values("ubrmse")
+            order = [key for key in _keys(ranked) if key in known]
+            if not order:
+                return None
+            chosen = _evenly(order, READ)
+            pairs = opened.isel(station=[known[key] for key in chosen]).load()
+            labels = dict(zip(chosen, _labels(chosen), strict=True))
+            pairs = pairs.assign_coords(station=list(labels.values()))
+            pairs["is_pair"] = pairs["is_pair"].astype(bool)
+            rain = pairs.get("precipitation")
+            has_rain = rain is not None and bool(rain.notnull().any())
+    except (OSError, ValueError, KeyError) as error:
+        raise FileProblem(
+            path,
+            found=f"series that cannot be read ({error!r})",
+            expected="value, reading and is_pair by product, station and time",
+            remedy="Run `vadose validate` again.",
+        ) from error
+    return Series(pairs, rain if has_rain else None, tuple(_evenly(list(labels.values()), DRAWN)))
 
 
-def _products(run: Run, judged: Judged) -> list[str]:
-    """Name the methods of the run that were judged and whose fields it holds: the published one, then nearest."""
-    told = judged.summary.views["values"]
-    first = [judged.summary.publish, "nearest"]
-    names = [*first, *(name for name in told if name not in first)]
-    return [
-        name for name in names if name in told and (run.path / f"predictions/{name}.zarr").is_dir()
-    ]
+def _keys(known: Mapping[Any, Any] | pd.DataFrame) -> list[Key]:
+    """Give network and name of each station; the name alone may be that of several."""
+    names = [str(name) for name in np.asarray(known["station"])]
+    if "network" not in known:
+        return [("", name) for name in names]
+    networks = ["" if one != one else str(one) for one in np.asarray(known["network"])]
+    return list(zip(networks, names, strict=True))
 
 
-def _are_elsewhere(stations: xr.Dataset, scored: pd.DataFrame) -> bool:
-    """Tell whether stations of the same names were judged that lie elsewhere, thus are others."""
-    if not {"lat", "lon"} <= set(scored.columns) or "lat" not in stations.coords:
-        return False
-    own = stations[["lat", "lon"]].sel(station=scored["station"].tolist())
-    away = np.hypot(
-        own["lat"].values - scored["lat"].to_numpy("f8"),
-        own["lon"].values - scored["lon"].to_numpy("f8"),
-    )
-    return bool((away > 0.01).any())
+def _labels(keys: Sequence[Key]) -> list[str]:
+    """Name stations, with their network where one name is that of several."""
+    count = Counter(name for _, name in keys)
+    return [name if count[name] == 1 else f"{network}/{name}" for network, name in keys]
 
 
-def _evenly(names: list[str], most: int) -> list[str]:
+def _evenly(names: list[T], most: int) -> list[T]:
     """Choose names evenly, the first and the last among them."""
     at = np.unique(np.linspace(0, len(names) - 1, min(len(names), most)).round().astype(int))
     return [names[place] for place in at]
-
-
-def _rain(run: Run, stations: xr.Dataset, pairs: xr.Dataset) -> xr.DataArray | None:
-    """Read rain at the stations, where it is among the predictors."""
-    path = run.path / "fine.zarr"
-    if not path.is_dir():
-        return None
-    fine = open_cube(path)
-    if "precipitation" not in fine or "time" not in fine["precipitation"].dims:
-        return None
-    import pyproj
-
-    grid = grid_of(fine)
-    x, y = pyproj.Transformer.from_crs("EPSG:4326", str(grid.crs), always_xy=True).transform(
-        stations["lon"].values, stations["lat"].values
-    )
-    column, row = (np.floor(part).astype(int) for part in ~grid.affine * (x, y))
-    is_in = (row >= 0) & (row < grid.shape.y) & (column >= 0) & (column < grid.shape.x)
-    if not is_in.any():
-        return None
-    picked = fine["precipitation"].isel(
-        y=xr.DataArray(np.where(is_in, row, 0), dims="station"),
-        x=xr.DataArray(np.where(is_in, column, 0), dims="station"),
-    )
-    picked = picked.drop_vars(["y", "x"]).assign_coords(station=stations["station"].values)
-    at = picked["time"].to_index().get_indexer(pairs["time"].to_index())
-    if (at < 0).any():
-        return None
-    kept = picked.isel(time=at).where(xr.DataArray(is_in, dims="station")).load()
-    return kept.transpose("station", "time")
 
 
 def taylor_points(series: Series) -> pd.DataFrame:

@@ -105,9 +105,12 @@ def _rain(axes: Axes, times: np.ndarray, rain: np.ndarray) -> None:
     axes.patch.set_visible(False)
 
 
-def agreement(series: Series, titles: Mapping[str, str], published: str, *, unit: str) -> Figure:
-    """Draw product against reading, and their cumulative distributions, of some stations."""
-    names = drawn_products(series, published)
+def agreement(
+    series: Series, titles: Mapping[str, str], published: str, *, unit: str,
+    others: tuple[str, ...] = (),
+) -> Figure:  # fmt: skip
+    """Draw products against reading, and their cumulative distributions, of some stations."""
+    names = drawn_products(series, published, others)
     colours = method_colours(names, published)
     count = len(series.drawn)
     figure = new_figure(9.6, 3.9 if count > 3 else 4.6)

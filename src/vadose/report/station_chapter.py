@@ -6,22 +6,42 @@ from typing import Any
 
 from vadose.report import series_charts, station_charts
 from vadose.report.chapters import Chapter
-from vadose.report.choices import days_of
 from vadose.report.judged import Judged
 from vadose.report.plates import Plate
 from vadose.report.runs import Run
-from vadose.report.series import read_series, series_table, taylor_points
+from vadose.report.series import Series, read_series, series_table, taylor_points
 from vadose.report.stations import COLUMNS, tell_stations, used_stations
+
+#: Dates from which on a series is drawn.
+FEWEST_DATES = 3
 
 
 def stations(run: Run, judged: Judged | None) -> Chapter:
     """Tell of the scores at stations."""
     if judged is None or not judged.has_stations:
         return Chapter({"stations": None})
-    told: dict[str, Any] = {"stations": tell_stations(judged, told_already=run.manifest.warnings)}
-    plates = [*_over_stations(run, judged), *_over_strata(run, judged), *_at_stations(run, judged)]
-    told["has_series"] = any(plate.name == "series" for plate in plates)
+    series = read_series(judged)
+    told: dict[str, Any] = {
+        "stations": tell_stations(judged, told_already=run.manifest.warnings),
+        "why_no_series": why_no_series(series),
+    }
+    plates = [*_over_stations(run, judged), *_over_strata(run, judged)]
+    if series is not None:
+        plates += _at_stations(run, judged, series)
     return Chapter(told, tuple(plates))
+
+
+def why_no_series(series: Series | None) -> str:
+    """Say why no series are drawn; nothing where they are."""
+    if series is None:
+        return (
+            "validation/series.nc is not there, or has none of the stations that were scored. "
+            "vadose validate writes it."
+        )
+    dates = series.pairs.sizes["time"]
+    if dates < FEWEST_DATES:
+        return f"{dates} date{'s' if dates > 1 else ''} make none."
+    return ""
 
 
 def _over_stations(run: Run, judged: Judged) -> list[Plate]:
@@ -95,12 +115,10 @@ def _over_strata(run: Run, judged: Judged) -> list[Plate]:
     return plates
 
 
-def _at_stations(run: Run, judged: Judged) -> list[Plate]:
+def _at_stations(run: Run, judged: Judged, series: Series) -> list[Plate]:
     unit, name = run.scores.unit, judged.summary.publish
     titles = {key: judged.title(key) for key in judged.summary.views["values"]}
-    series = read_series(run, judged, days=days_of(run))
-    if series is None:
-        return []
+    others = tuple(key for key in titles if key not in run.scores.methods)
     points = taylor_points(series)
     plates = [
         Plate(
@@ -111,19 +129,20 @@ def _at_stations(run: Run, judged: Judged) -> list[Plate]:
             lambda: points,
         )
     ]
-    if series.pairs.sizes["time"] > 2:
+    if not why_no_series(series):
         names = ", ".join(series.drawn)
         plates += [
             Plate(
                 "series",
-                lambda: series_charts.time_series(series, titles, name, unit=unit),
-                f"Series at the stations {names}: measured, product and coarse value"
+                lambda: series_charts.time_series(series, titles, name, unit=unit, others=others),
+                f"Series at the stations {names}: measured, product, coarse value"
+                + "".join(f", {titles[other]}" for other in others)
                 + (", with bars of precipitation." if series.rain is not None else "."),
                 lambda: series_table(series),
             ),
             Plate(
                 "agreement",
-                lambda: series_charts.agreement(series, titles, name, unit=unit),
+                lambda: series_charts.agreement(series, titles, name, unit=unit, others=others),
                 f"Product against reading, and cumulative distributions, at the stations {names}.",
                 lambda: series_table(series),
             ),
