@@ -36,6 +36,10 @@ class Archive:
     faults: dict[str, list[str]] = field(default_factory=dict)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     jobs: list[dict[str, Any]] = field(default_factory=list)
+    #: States that the next jobs go through, the last of which stays; a reason may follow a colon.
+    states: list[list[str]] = field(default_factory=list)
+    of_job: list[list[str]] = field(default_factory=list)
+    forgotten: set[int] = field(default_factory=set)
     page_size: int = 2000
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -47,6 +51,9 @@ class Archive:
             elevation=f"{self.url}/data/",
             soil=f"{self.url}/data/",
             hosts=("127.0.0.1",),
+            login="localhost",
+            tokens=("127.0.0.1",),
+            storage=(),
             is_https=False,
         )
 
@@ -132,6 +139,11 @@ class Handler(BaseHTTPRequestHandler):
             number = len(self.archive.jobs)
             if not fault:
                 self.archive.jobs.append({"dataset": self.path.split("/")[-2], **body["inputs"]})
+                states = self.archive.states
+                self.archive.of_job.append(states.pop(0) if states else ["successful"])
+        if fault == "gone":  # without an answer
+            self.close_connection = True
+            return
         if fault:
             self._json({"title": "required licences not accepted"}, status=int(fault))
             return
@@ -140,8 +152,30 @@ class Handler(BaseHTTPRequestHandler):
         self._json({"jobID": str(number), "status": "accepted", "links": links}, status=201)
 
     def _job(self, path: str) -> None:
+        """Say how far a job is, or where its file lies, as the Climate Data Store does."""
         number = int(path.split("/jobs/")[1].split("/")[0])
-        if path.endswith("/results"):
+        is_result = path.endswith("/results")
+        with self.archive.lock:
+            fault = self._fault("results" if is_result else "poll")
+            is_known = number < len(self.archive.jobs) and number not in self.archive.forgotten
+            states = self.archive.of_job[number] if is_known else [""]
+            state, _, reason = states[0].partition(":")
+            if len(states) > 1 and not is_result:
+                states.pop(0)
+        if fault == "gone":
+            self.close_connection = True
+        elif fault:
+            self._json({"title": "refused"}, status=int(fault))
+        elif not is_known:
+            self._json({"title": "job not found"}, status=404)
+        elif not is_result:
+            itself = f"{self.archive.url}/cds/retrieve/v1/jobs/{number}"
+            links = [{"rel": "self", "href": itself}]
+            self._json({"jobID": str(number), "status": state, "links": links})
+        elif state != "successful":
+            told = {"title": f"The job has been {state}", "traceback": reason}
+            self._json(told, status=400)
+        else:
             name = f"result_{number}.nc"
             content = self.archive.files.setdefault(name, b"CDF fields " * (number + 10))
             asset = {
@@ -150,8 +184,6 @@ class Handler(BaseHTTPRequestHandler):
                 "type": "nc",
             }
             self._json({"asset": {"value": asset}})
-        else:
-            self._json({"jobID": str(number), "status": "successful", "links": []})
 
     def _search(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
@@ -259,10 +291,10 @@ class Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def archive() -> Iterator[Archive]:
+def archive(kind: type[Handler] = Handler, **more: Any) -> Iterator[Archive]:
     """Serve an archive on a free port of this machine for as long as it is used."""
     served = Archive()
-    handler = type("Bound", (Handler,), {"archive": served})
+    handler = type("Bound", (kind,), {"archive": served, **more})
     server = Quiet(("127.0.0.1", 0), handler)
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(

@@ -48,6 +48,10 @@ class Collection:
         Regular expression that a file's whole name must match.
     variables
         Our variables and the archive's, where it gives files by variable.
+    together
+        By file, what the archive is asked for in one request, where our variable is made of several of its.
+    elsewhere
+        Our variables that the archive does not give, and where they are to be had.
     account
         Which account is needed, a name in ``vadose.products.fetching.accounts.ACCOUNTS``.
     page
@@ -65,6 +69,8 @@ class Collection:
     page: str
     account: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
 
 
@@ -97,7 +103,12 @@ def _modis(short_name: str, cadence: Cadence, megabytes: float) -> Collection:
     )
 
 
-def _climate_store(dataset: str, variables: Mapping[str, str], size: float) -> Collection:
+def _climate_store(
+    dataset: str,
+    variables: Mapping[str, str],
+    size: float,
+    elsewhere: Mapping[str, str] | None = None,
+) -> Collection:
     return Collection(
         "climate_store",
         dataset,
@@ -108,6 +119,8 @@ def _climate_store(dataset: str, variables: Mapping[str, str], size: float) -> C
         f"https://cds.climate.copernicus.eu/datasets/{dataset}?tab=download#manage-licences",
         "climate_store",
         variables,
+        {name: layers for name, layers in _TOGETHER.items() if name in variables.values()},
+        elsewhere or {},
     )
 
 
@@ -115,14 +128,36 @@ def _by_hand(name: str, version: str, page: str, *steps: str, size: float = 0.0)
     return Collection("by_hand", name, version, "by_hand", size, ".+", page, steps=steps)
 
 
+_LAYER = "volumetric_soil_water_layer_1"
+#: The first metre of the soil, in one file as its reader wants it.
+_TOGETHER = {
+    "root_zone_soil_moisture": (
+        _LAYER,
+        "volumetric_soil_water_layer_2",
+        "volumetric_soil_water_layer_3",
+    )
+}
 _STATES = {
-    "soil_moisture": "volumetric_soil_water_layer_1",
+    "soil_moisture": _LAYER,
+    "quality": _LAYER,  # read off the range of the soil moisture
+    "root_zone_soil_moisture": "root_zone_soil_moisture",
     "land_surface_temperature": "skin_temperature",
     "air_temperature": "2m_temperature",
-    "snow_water_equivalent": "snow_depth_water_equivalent",
     "albedo": "forecast_albedo",
 }
-_FLUXES = {"precipitation": "total_precipitation", "evaporation": "total_evaporation"}
+#: The store's two reanalyses call the same fields by different names.
+_ERA5_STATES = {
+    **_STATES,
+    "snow_water_equivalent": "snow_depth",
+    "land_fraction": "land_sea_mask",
+}
+_LAND_STATES = {**_STATES, "snow_water_equivalent": "snow_depth_water_equivalent"}
+_ERA5_FLUXES = {"precipitation": "total_precipitation", "evaporation": "evaporation"}
+_LAND_FLUXES = {"precipitation": "total_precipitation", "evaporation": "total_evaporation"}
+_LAND_MASK = {
+    "land_fraction": "the Climate Data Store does not give the land-sea mask of ERA5-Land; it is a file of its "
+    "documentation (https://confluence.ecmwf.int/display/CKB/ERA5-Land), or take that of ERA5"
+}
 _SMAP_3 = _smap("SPL3SMP", "009", "day", 30, r"SMAP_L3_SM_P_\d{8}")
 _SMAP_3E = _smap("SPL3SMP_E", "006", "day", 50, r"SMAP_L3_SM_P_E_\d{8}")
 _GLDAS = _earthdata(
@@ -173,10 +208,12 @@ COLLECTIONS: dict[str, Collection] = {
         r"[NS]\d\d[EW]\d{3}\.SRTMGL3\.hgt\.zip",
         "https://lpdaac.usgs.gov/products/srtmgl3v003/",
     ),
-    "ERA5": _climate_store("derived-era5-single-levels-daily-statistics", _STATES, 4.0),
-    "ERA5_FLUXES": _climate_store("reanalysis-era5-single-levels", _FLUXES, 2.0),
-    "ERA5_LAND": _climate_store("derived-era5-land-daily-statistics", _STATES, 4.0),
-    "ERA5_LAND_FLUXES": _climate_store("reanalysis-era5-land", _FLUXES, 2.0),
+    "ERA5": _climate_store("derived-era5-single-levels-daily-statistics", _ERA5_STATES, 4.0),
+    "ERA5_FLUXES": _climate_store("reanalysis-era5-single-levels", _ERA5_FLUXES, 2.0),
+    "ERA5_LAND": _climate_store(
+        "derived-era5-land-daily-statistics", _LAND_STATES, 4.0, _LAND_MASK
+    ),
+    "ERA5_LAND_FLUXES": _climate_store("reanalysis-era5-land", _LAND_FLUXES, 2.0),
     "COPERNICUS_DEM": Collection(
         "elevation",
         "copernicus-dem-90m",

@@ -8,6 +8,7 @@ loading eccodes breaks PROJ in the same process.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import xarray as xr
 
 from vadose.errors import FileProblem
 from vadose.products.accumulations import rate_of
-from vadose.products.base import Product
+from vadose.products.base import Product, join_in_time
 from vadose.products.decode import decode_values
 from vadose.products.formats import RasterFile, open_raw
 from vadose.products.placement import Placement, place
@@ -44,6 +45,7 @@ _STATES = {
     "albedo": "fal",
     "land_fraction": "lsm",
 }
+_SOIL_NAMES = {"soil_moisture", "root_zone_soil_moisture"}
 _FLUXES = {"precipitation": "tp", "evaporation": "e"}
 _GRIB_NAMES = {"2T": "t2m"}
 _DIMS = {
@@ -218,6 +220,19 @@ def _cell_methods(fields: _Fields) -> str:
     return "time: point" if steps.size and steps.max() < 24 else ""
 
 
+def _join(parts: Sequence[xr.Dataset], source: str) -> xr.Dataset:
+    """Join files, also one of the three layers beside one of the first, which both give the surface layer."""
+    kinds = {frozenset(part.data_vars) for part in parts}
+    split = []
+    for part in parts:
+        own = frozenset(part.data_vars)
+        if own & _SOIL_NAMES and any(own & kind and own != kind for kind in kinds):
+            split += [part[[name]] for name in part.data_vars]
+        else:
+            split.append(part)
+    return join_in_time(split, source=source)
+
+
 def _read_fluxes(path: Path, *, is_land: bool) -> xr.Dataset:
     fields = _fields(path, tuple(_FLUXES.values()))
     arrays: dict[str, LazyArray] = {}
@@ -261,6 +276,7 @@ _STATE_RECORD = Product(
     variables={**_STATES, **_SOIL, "quality": "range of swvl1, lsm"},
     time_meaning="the instant of the state; monthly means: start of the month",
     read=_read_states,
+    join=_join,
     depths={"soil_moisture": (0.0, 0.07), "root_zone_soil_moisture": (0.0, 1.0)},
     **_ERA5,
 )
@@ -272,6 +288,7 @@ _FLUX_RECORD = replace(
     time_meaning="the file gives the end of the hour; stamped here at its start",
     read=functools.partial(_read_fluxes, is_land=False),
     depths={},
+    join=None,
 )
 #: Readers of this family.
 PRODUCTS: dict[str, Product] = {

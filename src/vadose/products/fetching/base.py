@@ -64,7 +64,12 @@ class Offer:
     collection, version
         Where it comes from.
     asked
-        What the archive is to be asked for, where it makes files on demand.
+        What the archive is to be asked for, where it makes files on demand; for granules of NASA, how the
+        archive numbers them.
+    box
+        Region that the file is cut to; None for the whole of what the archive has.
+    variables
+        Names, as in the file, of what is kept of a cut file; all where it is empty.
     """
 
     product: str
@@ -76,6 +81,8 @@ class Offer:
     collection: str = ""
     version: str = ""
     asked: dict[str, object] = field(default_factory=dict)
+    box: Region | None = None
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,10 @@ class Policy:
         Seconds over which that is measured.
     workers
         Files at a time.
+    poll
+        Seconds between questions how far a job of the archive is, at most; the first come sooner.
+    longest_wait
+        Seconds that a request may wait in the queue of an archive before this run gives it up; it stays there.
     """
 
     attempts: int = 6
@@ -107,6 +118,8 @@ class Policy:
     slowest: float = 1000.0
     patience: float = 60.0
     workers: int = 4
+    poll: float = 30.0
+    longest_wait: float = 12 * 3600.0
 
 
 class FetchProblem(VadoseError):
@@ -119,6 +132,10 @@ class LoginProblem(FetchProblem):
 
 class Absent(FetchProblem):
     """Report a file that the archive does not have."""
+
+
+class Refused(Absent):
+    """Report a public file that was refused: stores of files answer so, too, where there is no such file."""
 
 
 def checked_name(name: str, names: str, *, source: str) -> str:

@@ -1,23 +1,28 @@
-"""The Climate Data Store through its own client: one file for each variable and month, cut to the box there."""
+"""The Climate Data Store: one file for each variable and month, cut to the box there, made on demand.
+
+A request that waits in the store's queue is remembered on the disk, and gone on with by the next run.
+"""
 
 from __future__ import annotations
 
 import calendar
 import math
-import threading
+import time
 from pathlib import Path
-from typing import Any
 
-from vadose.errors import MissingExtra
 from vadose.products.collections import COLLECTIONS
-from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
-from vadose.products.fetching.base import FetchProblem, LoginProblem, Offer, Policy, Wanted
+from vadose.products.fetching.base import Absent, FetchProblem, Offer, Policy, Wanted
+from vadose.products.fetching.bundles import unbundle
+from vadose.products.fetching.climate_queue import Lost, Queue
 from vadose.products.fetching.planning import SPACING, expected
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import ALL, Downloads, Sessions, open_session
+from vadose.products.fetching.tickets import Ticket
+from vadose.products.fetching.transfer import Downloads, Sessions, open_session
 
 #: Requests at a time: the store queues more than a few of one user.
 REQUESTS = 2
+#: Times that a request is made anew in one run, where the store has lost the one before.
+ANEW = 1
 
 
 class ClimateStore(Downloads):
@@ -29,10 +34,11 @@ class ClimateStore(Downloads):
         Where, and how patiently. The address of the store itself stands with the key, in ``~/.cdsapirc``.
     """
 
+    needs_login = False  # what was made lies in a public store of files
+
     def __init__(self, servers: Servers, policy: Policy) -> None:
-        super().__init__(servers, policy, Sessions(open_session), workers=REQUESTS)
-        self._local = threading.local()
-        self._clients = Sessions(open_session)
+        super().__init__(servers, policy, Sessions(lambda: open_session(servers)), workers=REQUESTS)
+        self._queue = Queue(servers, policy, self.gate)
 
     def offers(self, wanted: Wanted) -> list[Offer]:
         """List what will be asked for; nothing is asked yet."""
@@ -49,79 +55,77 @@ class ClimateStore(Downloads):
         ]
 
     def get(self, offer: Offer, part: Path) -> int:
-        """Ask for one month of a variable, wait, and download it; gives the attempts beyond the first.
+        """Ask for one month, wait, and download it; gives the attempts beyond the first.
+
+        A request of an earlier run is gone on with. One that the store has lost is made anew, once.
 
         Raises
         ------
         FetchProblem, LoginProblem, MissingExtra
         """
-        import requests
-
         self.gate.wait(offer.product)
-        try:
-            result = self._client().retrieve(offer.collection, dict(offer.asked))
-            url, size = str(result.location), int(result.content_length)
-        except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else 0
-            if status in (401, 403):
-                problem = LoginProblem(
-                    offer.name,
-                    found=f"a request that was refused ({status})",
-                    expected="a key, and a licence that was accepted",
-                    remedy=f"Accept the licence on {offer.url}, and renew the key in "
-                    f"{ACCOUNTS['climate_store'].where}.",
-                )
-                self.gate.close(problem, offer.product)
-                raise problem from None
-            raise FetchProblem(offer.name, found=f"the answer {status} of the store") from None
-        except requests.RequestException as error:
+        ticket = Ticket(part, [self._queue.url, offer.collection, offer.asked])
+        until = time.monotonic() + self.policy.longest_wait
+        anew, pause = 0, self.policy.pause
+        while True:
+            number = ticket.number
+            if not number:
+                _begin_anew(part)
+                number = self._queue.submit(offer)
+                ticket.remember(number)
+            try:
+                url, size = self._queue.await_result(number, offer, until)
+                retried = super().get(Offer(offer.product, offer.name, url, size or None), part)
+            except (Lost, Absent) as problem:
+                ticket.forget()
+                if isinstance(problem, Lost) and problem.is_full:
+                    self._wait_for_room(offer, pause, until)
+                    pause = min(2 * pause, self.policy.longest_pause)
+                    continue
+                if anew == ANEW:
+                    raise FetchProblem(
+                        offer.name,
+                        found=f"{problem.found}, again after it was made anew",
+                        remedy="Run the same command again later.",
+                    ) from problem
+                anew += 1
+                self.gate.notes.append(f"{offer.name}: {problem.found}; it was asked for anew.")
+                self.gate.tell(f"{offer.name}: asked for anew")
+                continue
+            ticket.forget()
+            unbundle(part, offer.name)
+            return retried + anew
+
+    def _wait_for_room(self, offer: Offer, pause: float, until: float) -> None:
+        """Wait where the store takes no more requests for now.
+
+        Raises
+        ------
+        FetchProblem
+        """
+        if time.monotonic() + pause > until:
             raise FetchProblem(
                 offer.name,
-                found=f"a connection that broke ({type(error).__name__})",
+                found="a store that takes no more requests for now",
                 remedy="Run the same command again later.",
-            ) from error
-        except (RuntimeError, ValueError, KeyError) as error:  # ProcessingFailedError among them
-            detail = " ".join(str(error).split())[:200]
-            raise FetchProblem(offer.name, found=f"a request that failed ({detail})") from error
-        made = Offer(offer.product, offer.name, url, size or None)
-        return super().get(made, part)
+            )
+        self.gate.tell(f"{offer.name}: the store takes no more requests for now")
+        self.gate.rest(pause, offer.product)
 
     def close(self) -> None:
         """Close the connections."""
         super().close()
-        self._clients.close()
+        self._queue.close()
 
-    def _client(self) -> Any:
-        if hasattr(self._local, "client"):
-            return self._local.client
-        try:
-            import cdsapi
-        except ModuleNotFoundError as error:
-            raise MissingExtra("cdsapi", extra="access") from error
-        account = ACCOUNTS["climate_store"]
-        remedy = f"Register at {account.register}, and put the key into {account.where}."
-        if not has_credentials("climate_store"):
-            problem = LoginProblem(account.title, found="no key", remedy=remedy)
-            self.gate.close(problem, ALL)
-            raise problem
-        try:
-            self._local.client = cdsapi.Client(
-                quiet=True,
-                progress=False,
-                timeout=int(self.policy.timeout) or 1,
-                retry_max=self.policy.attempts,
-                sleep_max=min(self.policy.longest_pause, 120.0),
-                session=self._clients(),
-            )
-        except Exception as error:  # the client raises plain Exception; its text may hold the key
-            problem = LoginProblem(account.title, found="a key that cannot be read", remedy=remedy)
-            self.gate.close(problem, ALL)
-            raise problem from error
-        return self._local.client
+
+def _begin_anew(part: Path) -> None:
+    """Drop what another request has brought: the same fields, but not the same bytes."""
+    part.unlink(missing_ok=True)
+    part.with_name(part.name + ".tag").unlink(missing_ok=True)
 
 
 def inputs(wanted: Wanted, dataset: str, stem: str) -> dict[str, object]:
-    """Write a request: one variable and month, whole days, the box to the next grid point outward.
+    """Write a request: a month of a variable, or of those that belong together; the box to the next grid point.
 
     Examples
     --------
@@ -138,7 +142,7 @@ def inputs(wanted: Wanted, dataset: str, stem: str) -> dict[str, object]:
     outward = (math.ceil(north / step), math.floor(west / step), math.floor(south / step))
     area = [*(round(count * step, 2) for count in (*outward, math.ceil(east / step)))]
     asked: dict[str, object] = {
-        "variable": [variable],
+        "variable": list(COLLECTIONS[wanted.product].together.get(variable, (variable,))),
         "year": year,
         "month": number,
         "day": [f"{day:02d}" for day in range(1, days + 1)],

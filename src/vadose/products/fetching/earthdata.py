@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vadose.errors import FileProblem, MissingExtra
+from vadose.errors import FileProblem
 from vadose.products.collections import COLLECTIONS, Collection
-from vadose.products.fetching.accounts import ACCOUNTS, earthdata_strategy
+from vadose.products.fetching.accounts import ACCOUNTS
 from vadose.products.fetching.base import (
     FetchProblem,
     LoginProblem,
@@ -24,6 +24,7 @@ from vadose.products.fetching.base import (
     Wanted,
     checked_name,
 )
+from vadose.products.fetching.logins import log_in
 from vadose.products.fetching.planning import expected, key_of, period_of
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.transfer import BUSY, Downloads, Sessions
@@ -138,41 +139,6 @@ class Earthdata(Downloads):
     def _session(self) -> requests.Session:
         session: requests.Session = self._login().get_session()
         return session
-
-
-def log_in(servers: Servers) -> Any:
-    """Log in at Earthdata with the credentials that are where they belong.
-
-    Raises
-    ------
-    LoginProblem
-        None are there, or they were refused.
-    MissingExtra
-        earthaccess is not installed.
-    """
-    try:
-        import earthaccess.auth
-        from earthaccess.exceptions import LoginAttemptFailure, LoginStrategyUnavailable
-        from earthaccess.system import PROD, CMRBaseURL, System
-    except ModuleNotFoundError as error:
-        raise MissingExtra("earthaccess", extra="access") from error
-    account = ACCOUNTS["earthdata"]
-    strategy = earthdata_strategy()
-    remedy = f"Register at {account.register}, and put name and password into {account.where}."
-    if strategy is None:
-        raise LoginProblem(account.title, found="no credentials", remedy=remedy)
-    system = System(
-        CMRBaseURL(servers.search), PROD.status_url, PROD.status_api_url, PROD.edl_hostname
-    )
-    auth = earthaccess.auth.Auth()
-    try:
-        auth.login(strategy=strategy, system=system)
-    except (LoginAttemptFailure, LoginStrategyUnavailable, OSError, ValueError, KeyError) as error:
-        # the text of the error may hold the answer of the server; ours says what to do
-        raise LoginProblem(
-            account.title, found=f"a login that failed ({type(error).__name__})", remedy=remedy
-        ) from None
-    return auth
 
 
 def offers_of(

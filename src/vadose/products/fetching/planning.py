@@ -179,6 +179,13 @@ def theirs(wanted: Wanted, collection: Collection) -> dict[str, str]:
         The archive does not give one.
     """
     names = wanted.variables or tuple(collection.variables)
+    elsewhere = [name for name in names if name in collection.elsewhere]
+    if elsewhere:
+        raise RecipeProblem(
+            f"source {wanted.product}",
+            found=f"variable {elsewhere[0]}, which its archive does not give",
+            remedy=f"Take it off the source, or bring it: {collection.elsewhere[elsewhere[0]]}.",
+        )
     missing = [name for name in names if name not in collection.variables]
     if missing:
         raise RecipeProblem(
@@ -187,7 +194,11 @@ def theirs(wanted: Wanted, collection: Collection) -> dict[str, str]:
             expected=f"one of {', '.join(sorted(collection.variables))}",
             remedy="Take it off the source, or bring its files yourself.",
         )
-    return {name: collection.variables[name] for name in names}
+    files = {name: collection.variables[name] for name in names}
+    for file, layers in collection.together.items():
+        if file in files.values():  # which has the layer that another file would bring once more
+            files = {name: file if one in layers else one for name, one in files.items()}
+    return files
 
 
 def expected(wanted: Wanted, collection: Collection) -> dict[Key, int]:
@@ -238,7 +249,9 @@ def size_of_file(wanted: Wanted, collection: Collection) -> float:
     if collection.cadence == "month":
         spacing = SPACING[wanted.product.removesuffix("_FLUXES")]
         steps = 30 if collection.short_name.startswith("derived") else 720
-        return collection.size * steps * (east - west) * (north - south) / spacing**2
+        files = set(theirs(wanted, collection).values())
+        fields = sum(len(collection.together.get(name, (name,))) for name in files) / len(files)
+        return collection.size * fields * steps * (east - west) * (north - south) / spacing**2
     if collection.cadence == "once":
         middle = math.cos(math.radians((south + north) / 2))
         return collection.size * (east - west) * middle * (north - south) * DEGREE**2

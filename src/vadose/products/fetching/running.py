@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -25,10 +25,10 @@ from vadose.products.fetching.base import (
 )
 from vadose.products.fetching.climate_store import ClimateStore
 from vadose.products.fetching.earthdata import Earthdata
+from vadose.products.fetching.gate import Gate
 from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.public import Elevation, Soil
 from vadose.products.fetching.servers import Servers
-from vadose.products.fetching.transfer import Gate
 from vadose.store import owned
 
 #: Folder beside the products' for what is half done; no reader looks into it.
@@ -100,6 +100,8 @@ class Fetched:
         Attempts beyond the first.
     failures
         Files that did not come.
+    notes
+        What else there is to say.
     """
 
     files: int = 0
@@ -108,6 +110,7 @@ class Fetched:
     absent: int = 0
     retried: int = 0
     failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def fetch(
@@ -159,6 +162,7 @@ def fetch(
     finally:
         for archive in archives.values():
             archive.close()
+            told.notes += archive.gate.notes
     return told
 
 
@@ -259,13 +263,19 @@ def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progr
     if not by_archive:
         return
     pools = []
-    futures = {}
+    futures: dict[Future[tuple[int, int]], _Task] = {}
+    done = 0
+
+    def tell(words: str) -> None:
+        progress(done, len(futures), words)
+
     try:
         for several in by_archive.values():
+            several[0].archive.gate.tell = tell
             pool = ThreadPoolExecutor(several[0].archive.workers, thread_name_prefix="fetch")
             pools.append(pool)
             futures.update({pool.submit(_take_one, task, manifest): task for task in several})
-        for count, future in enumerate(as_completed(futures)):
+        for future in as_completed(futures):
             task = futures[future]
             try:
                 size, retried = future.result()
@@ -282,7 +292,8 @@ def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progr
             except OSError as error:
                 fault = FileProblem(task.target, found=f"a file that cannot be written ({error})")
                 told.failures.append(Failure(task.offer.product, task.offer.name, fault))
-            progress(count + 1, len(futures), task.offer.name)
+            done += 1
+            progress(done, len(futures), task.offer.name)
     except BaseException:  # an interrupt above all: threads let go at the next bytes
         for several in by_archive.values():
             several[0].archive.gate.stop()

@@ -20,8 +20,11 @@ from vadose.products.fetching.base import (
     LoginProblem,
     Offer,
     Policy,
+    Refused,
     hashed,
 )
+from vadose.products.fetching.gate import ALL, Gate
+from vadose.products.fetching.guard import guard
 from vadose.products.fetching.servers import Servers
 
 if TYPE_CHECKING:
@@ -31,49 +34,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 #: Attempts at a file that brings a little each time, for each that may bring nothing.
 MANY = 20
-#: Stands for all products of an archive.
-ALL = ""
 #: Answers after which a server may be asked again.
 BUSY = {408, 425, 429, 500, 502, 503, 504}
-
-
-class Gate:
-    """Hold all downloads from an archive while it asks for patience, and stop those that cannot succeed."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._lock = threading.Lock()
-        self._closed: dict[str, FetchProblem] = {}
-        self.is_stopped = False
-
-    def wait(self, product: str) -> None:
-        """Wait until the archive may be asked for a product again.
-
-        Raises
-        ------
-        FetchProblem
-            A login was refused for it, or the disk is full: further files would fail alike.
-        """
-        for name in (product, ALL):
-            if name in self._closed:
-                raise self._closed[name]
-        left = self._until - time.monotonic()
-        if left > 0:
-            time.sleep(left)
-
-    def hold(self, seconds: float) -> None:
-        """Ask no more for some seconds."""
-        with self._lock:
-            self._until = max(self._until, time.monotonic() + seconds)
-
-    def close(self, problem: FetchProblem, product: str) -> None:
-        """Ask no more for a product, or for `ALL`."""
-        self._closed[product] = problem
-
-    def stop(self) -> None:
-        """Ask no more at all, and let go of what is being downloaded: what has come is kept."""
-        self.is_stopped = True
-        self.close(FetchProblem("download", found="a stop"), ALL)
 
 
 class Sessions:
@@ -106,7 +68,7 @@ class Sessions:
             self._all.pop().close()
 
 
-def open_session() -> requests.Session:
+def open_session(servers: Servers) -> requests.Session:
     """Make a session without credentials, also without those of a ``.netrc``; proxies are those of the system."""
     import requests
 
@@ -116,7 +78,7 @@ def open_session() -> requests.Session:
 
     session = Open()
     session.auth = _no_credentials
-    return session
+    return guard(session, servers, {})
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -141,6 +103,7 @@ def transfer(
     policy: Policy,
     gate: Gate,
     check_url: Callable[[str], None],
+    needs_login: bool = True,
 ) -> int:
     """Download a file under its working name, and verify it.
 
@@ -158,6 +121,9 @@ def transfer(
         Of the archive.
     check_url
         Refuses addresses that are not the archive's.
+    needs_login
+        Whether a 403 is of a login, after which others would be refused too; of public files it is one of
+        that file.
 
     Returns
     -------
@@ -176,7 +142,7 @@ def transfer(
         gate.wait(offer.product)
         before = _size(part)
         try:
-            _attempt(session(), offer, part, policy, check_url, gate)
+            _attempt(session(), offer, part, policy, needs_login, gate)
             return attempt
         except _Again as again:
             attempt, why = attempt + 1, again.why
@@ -188,7 +154,7 @@ def transfer(
             if again.is_busy:
                 gate.hold(pause)
             elif failed < policy.attempts:
-                time.sleep(pause)
+                gate.rest(pause, offer.product)
         except FetchProblem as problem:
             if isinstance(problem, LoginProblem):
                 gate.close(problem, offer.product)
@@ -214,6 +180,8 @@ def transfer(
 class Downloads:
     """Be an archive whose offers are files to be downloaded as they are.
 
+    Where no login is needed (`needs_login`), a 403 says something of one file only.
+
     Parameters
     ----------
     servers, policy
@@ -223,6 +191,8 @@ class Downloads:
     workers
         Downloads at a time.
     """
+
+    needs_login = True
 
     def __init__(
         self, servers: Servers, policy: Policy, sessions: Sessions, *, workers: int
@@ -240,6 +210,7 @@ class Downloads:
             policy=self.policy,
             gate=self.gate,
             check_url=self.servers.check_url,
+            needs_login=self.needs_login,
         )
 
     def close(self) -> None:
@@ -256,7 +227,7 @@ def _attempt(
     offer: Offer,
     part: Path,
     policy: Policy,
-    check_url: Callable[[str], None],
+    needs_login: bool,
     gate: Gate,
 ) -> None:
     import requests
@@ -274,7 +245,7 @@ def _attempt(
             headers["If-Range"] = tag_path.read_text(encoding="latin-1")
     try:
         with session.get(offer.url, headers=headers, stream=True, timeout=policy.timeout) as answer:
-            _check_answer(answer, offer, part, check_url)
+            _check_answer(answer, offer, part, needs_login)
             is_rest = answer.status_code == 206
             if is_rest and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
                 part.unlink(missing_ok=True)
@@ -292,13 +263,20 @@ def _attempt(
     tag_path.unlink(missing_ok=True)
 
 
-def _check_answer(
-    answer: requests.Response, offer: Offer, part: Path, check_url: Callable[[str], None]
-) -> None:
+def _check_answer(answer: requests.Response, offer: Offer, part: Path, needs_login: bool) -> None:
     status = answer.status_code
     asked, got = urlsplit(offer.url), urlsplit(answer.url)
     if asked.scheme == "https" and got.scheme != "https":
         raise FetchProblem(offer.name, found="a redirection to an address without https")
+    if status == 403 and not needs_login:
+        raise Refused(offer.name, found=f"a public file that was refused (403 from {got.hostname})")
+    if status in (401, 407) and not needs_login:
+        raise FetchProblem(
+            offer.name,
+            found=f"a login that is asked for ({status} from {got.hostname})",
+            expected="a public file",
+            remedy="Where a proxy stands between, give it its password; else the archive has changed.",
+        )
     if status in (401, 403, 407):
         raise LoginProblem(
             offer.name,
@@ -316,9 +294,7 @@ def _check_answer(
         part.unlink(missing_ok=True)
         raise _Again("a part of the file that does not fit", wait=0.0)
     if status in BUSY:
-        raise _Again(
-            f"a busy server ({status})", _retry_after(answer), is_busy=status in (429, 503)
-        )
+        raise _Again(f"a busy server ({status})", retry_after(answer), is_busy=status in (429, 503))
     if status not in (200, 206):
         raise FetchProblem(offer.name, found=f"the answer {status} of {got.hostname}")
     if (
@@ -338,7 +314,7 @@ def _web_page(offer: Offer, host: str | None) -> LoginProblem:
     )
 
 
-def _retry_after(answer: requests.Response) -> float | None:
+def retry_after(answer: requests.Response) -> float | None:
     """Read how long a server wants to be left alone: seconds, or a date."""
     text = answer.headers.get("Retry-After", "").strip()
     if text.isdecimal():
