@@ -13,10 +13,12 @@ from vadose.cli.recipe import size_of
 from vadose.cli.show import bar
 
 if TYPE_CHECKING:
-    from vadose.products.fetching import Fetched, Planned
+    from vadose.products.fetching import Fetched, Planned, Wanted
 
 #: Exit code where some files did not come.
 INCOMPLETE = 3
+#: Exit code where a person stopped it, as shells have it.
+STOPPED = 130
 #: Failures of a product that are shown in full.
 SHOWN = 10
 
@@ -52,8 +54,12 @@ def fetch(
     show_plan(planned)
     if plan:
         return
-    with bar("Downloading") as step:
-        told = fetch_recipe(wanted, workers=workers, refresh=refresh, progress=step)
+    try:
+        with bar("Downloading") as step:
+            told = fetch_recipe(wanted, workers=workers, refresh=refresh, progress=step)
+    except KeyboardInterrupt:
+        show_stopped(wanted)
+        raise typer.Exit(STOPPED) from None
     show_fetched(told, recipe)
     if told.failures:
         raise typer.Exit(INCOMPLETE)
@@ -157,6 +163,19 @@ def _show_steps(planned: Sequence[Planned]) -> None:
             typer.echo(f"  {count}. {step}")
 
 
+def show_stopped(wanted: Sequence[Wanted]) -> None:
+    """Say what a stop has left, and how to go on."""
+    from vadose.products.fetching.running import WORK
+    from vadose.products.fetching.tickets import count_waiting
+
+    waiting = count_waiting(dict.fromkeys(one.folder.parent / WORK for one in wanted))
+    if waiting:
+        typer.echo(f"Stopped; {waiting} requests stay in the queue of the Climate Data Store.")
+    else:
+        typer.echo("Stopped.")
+    typer.echo("What has come is kept. Run the same command again: it goes on where it was.")
+
+
 def show_fetched(told: Fetched, recipe: Path) -> None:
     """Show what came, and one list of what did not."""
     typer.echo(
@@ -165,6 +184,8 @@ def show_fetched(told: Fetched, recipe: Path) -> None:
         + (f"; {told.retried} attempts were repeated" if told.retried else "")
         + "."
     )
+    for note in told.notes:
+        typer.echo(f"Note: {note}")
     by_product: dict[str, list[str]] = {}
     for failure in told.failures:
         by_product.setdefault(failure.product, []).append(f"{failure.problem}")

@@ -18,7 +18,6 @@ from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.tiles import corner, degree_tiles
 from vadose.products.fetching.transfer import Downloads, Sessions, open_session
 
-
 #: Answers of an archive that is open: it has the file, or says itself that it has not.
 KNOWN = {200, 206, 404}
 
@@ -175,6 +174,7 @@ class Soil:
                 collection=collection.short_name,
                 version=collection.version,
                 asked={"region": list(wanted.region)},
+                box=wanted.region,
             )
             for _, name in expected(wanted, collection)
         ]
