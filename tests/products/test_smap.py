@@ -14,7 +14,7 @@ from dask.callbacks import Callback
 
 from vadose.errors import FileProblem, NoOverlap, UnitProblem
 from vadose.grids import grid_of, lonlat, named_grid
-from vadose.products import smap, smap_l4
+from vadose.products import smap, smap_l4, smap_part
 from vadose.products.smap_flags import (
     RETRIEVAL_REASONS,
     SURFACE_REASONS,
@@ -353,7 +353,6 @@ def test_every_product_is_told_apart_by_name_and_pattern():
             smap.SPL3SMP_PM,
             "no Soil_Moisture_Retrieval_Data_PM, only",
         ),
-        ("SPL2SMP_reference.nc", smap.SPL2SMP, r"shape \(200, 200\), expected \(406, 964\)"),
         ("SMAP_L3_FT_P_corners_input.h5", smap.SPL3SMP, "only Freeze_Thaw_Retrieval_Data_Global"),
         ("SMAP_L4_SM_aup_UTM_input.h5", smap.SPL4SMAU, "no sm_surface_analysis, only sm_profile"),
         ("SMAP_L4_SM_aup_input.h5", smap.SPL4SMGP, "found no Geophysical_Data, only Analysis_Data"),
@@ -363,6 +362,53 @@ def test_other_files_are_named_with_what_they_hold(name, product, message):
     with pytest.raises(FileProblem, match=message) as caught:
         product.open(SMAP / name)
     assert name in str(caught.value)
+
+
+@needs_data
+def test_a_part_is_placed_by_the_numbers_of_its_cells_where_the_archive_writes_its_own_coordinates():
+    """A half-orbit that NASA has put on 200 by 200 cells of its grid, whose centres it also gives."""
+    path = SMAP / "SPL2SMP_reference.nc"
+    cube = smap.SPL2SMP.open(path)
+    with h5py.File(path) as file:
+        x, y = (file[f"Soil_Moisture_Retrieval_Data/{axis}-dim"][:] for axis in "xy")
+        raw = file["Soil_Moisture_Retrieval_Data/soil_moisture"][:]
+    np.testing.assert_allclose(cube["x"], x, atol=1)
+    np.testing.assert_allclose(cube["y"], y, atol=1)
+    seen = np.isfinite(cube["soil_moisture"].values[0])
+    assert np.array_equal(cube["soil_moisture"].values[0][seen], raw[seen])
+    assert seen.any()
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "group", "shape", "grid", "first"),
+    [
+        # rows 0 to 26 and columns 294 to 455, says the request in the file's own history
+        (
+            "SC_SPL3SMP_subsetted_with_maskfill_mf.nc4",
+            "Soil_Moisture_Retrieval_Data_AM",
+            (27, 162),
+            "EASE2_36km",
+            (0, 294),
+        ),
+        (
+            "hoss_shape_file_2d_no_dimensions_reference.nc4",
+            "Soil_Moisture_Retrieval_Data_AM",
+            (274, 620),
+            "EASE2_9km",
+            None,
+        ),
+    ],
+)
+def test_subsets_of_the_archive_are_placed_where_they_were_cut(name, group, shape, grid, first):
+    """Those of NASA's Harmony: one with nothing but latitude and longitude, one with x and y."""
+    whole = named_grid(grid)
+    with h5py.File(SMAP / name) as file:
+        part = smap_part.part_of(SMAP / name, file, group, "", shape, whole)
+        if first is None:
+            x, y = file[f"{group}/x"][:], file[f"{group}/y"][:]
+            first = tuple(int(np.floor(one)) for one in (~whole.affine * (x[0], y[0]))[::-1])
+    assert part == whole[first[0] : first[0] + shape[0], first[1] : first[1] + shape[1]]
 
 
 @needs_data

@@ -165,7 +165,7 @@ def _show_steps(planned: Sequence[Planned]) -> None:
 
 def show_stopped(wanted: Sequence[Wanted]) -> None:
     """Say what a stop has left, and how to go on."""
-    from vadose.products.fetching.running import WORK
+    from vadose.products.fetching.tasks import WORK
     from vadose.products.fetching.tickets import count_waiting
 
     waiting = count_waiting(dict.fromkeys(one.folder.parent / WORK for one in wanted))

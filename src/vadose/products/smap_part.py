@@ -115,7 +115,10 @@ def _numbers(file: h5py.File, name: str) -> npt.NDArray[np.float64] | None:
 
 def _places(degrees: npt.NDArray[Any], centres: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Give the fractional number of the cell whose centre lies at some degrees."""
-    return np.interp(degrees, centres, np.arange(centres.size, dtype=np.float64))
+    places: npt.NDArray[np.float64] = np.interp(
+        degrees, centres, np.arange(centres.size, dtype=np.float64)
+    )
+    return places
 
 
 def _first(path: Path, offsets: npt.NDArray[np.float64], what: str, whole: GeoBox) -> int | None:

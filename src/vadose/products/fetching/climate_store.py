@@ -10,6 +10,7 @@ import math
 import time
 from pathlib import Path
 
+from vadose.grids import Region
 from vadose.products.collections import COLLECTIONS
 from vadose.products.fetching.base import Absent, FetchProblem, Offer, Policy, Wanted
 from vadose.products.fetching.bundles import unbundle
@@ -50,6 +51,7 @@ class ClimateStore(Downloads):
                 url=collection.page,
                 collection=collection.short_name,
                 asked=inputs(wanted, collection.short_name, stem),
+                box=outward(wanted),
             )
             for _, stem in expected(wanted, collection)
         ]
@@ -124,6 +126,21 @@ def _begin_anew(part: Path) -> None:
     part.with_name(part.name + ".tag").unlink(missing_ok=True)
 
 
+def outward(wanted: Wanted) -> Region:
+    """Widen a box to the next points of the store's grid.
+
+    Examples
+    --------
+    >>> outward(Wanted("ERA5", Path("data"), (146.03, -36.0, 149.0, -33.1)))
+    (146.0, -36.0, 149.0, -33.0)
+    """
+    step = SPACING[wanted.product.removesuffix("_FLUXES")]
+    west, south, east, north = wanted.region
+    counts = math.floor(west / step), math.floor(south / step), math.ceil(east / step)
+    low, bottom, high = (round(count * step, 2) for count in counts)
+    return low, bottom, high, round(math.ceil(north / step) * step, 2)
+
+
 def inputs(wanted: Wanted, dataset: str, stem: str) -> dict[str, object]:
     """Write a request: a month of a variable, or of those that belong together; the box to the next grid point.
 
@@ -136,17 +153,14 @@ def inputs(wanted: Wanted, dataset: str, stem: str) -> dict[str, object]:
     """
     variable, _, month = stem.rpartition("_")
     year, number = month.split("-")
-    step = SPACING[wanted.product.removesuffix("_FLUXES")]
-    west, south, east, north = wanted.region
+    west, south, east, north = outward(wanted)
     days = calendar.monthrange(int(year), int(number))[1]
-    outward = (math.ceil(north / step), math.floor(west / step), math.floor(south / step))
-    area = [*(round(count * step, 2) for count in (*outward, math.ceil(east / step)))]
     asked: dict[str, object] = {
         "variable": list(COLLECTIONS[wanted.product].together.get(variable, (variable,))),
         "year": year,
         "month": number,
         "day": [f"{day:02d}" for day in range(1, days + 1)],
-        "area": area,
+        "area": [north, west, south, east],
     }
     if "single-levels" in dataset:
         asked["product_type"] = "reanalysis" if dataset.startswith("derived") else ["reanalysis"]

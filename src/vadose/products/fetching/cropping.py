@@ -18,7 +18,7 @@ from vadose.grids import Region, crop, grid_of, lonlat, named_grid
 from vadose.products import PRODUCTS
 from vadose.products.fetching.base import FetchProblem
 from vadose.products.fetching.contents import Names, needed, placing, whole_grid
-from vadose.products.fetching.cuts import Cut
+from vadose.products.fetching.cuts import Cut, Need
 from vadose.products.integrity import check_file
 
 #: Cells kept around those whose centres lie in the box.
@@ -72,27 +72,23 @@ def crop_file(source: Path, target: Path, products: Sequence[str], cut: Cut) -> 
             _say_where(part, products[0], windows)
 
 
-def check_cut(
-    path: Path, products: Iterable[str], cut: Cut, *, variables: Iterable[str] = ()
-) -> None:
+def check_cut(path: Path, need: Need, cut: Cut) -> None:
     """Open a file that was cut with its readers, and make sure that it holds what was asked for.
 
     Parameters
     ----------
     path
         The file.
-    products
-        Products that read it.
+    need
+        Which readers, and which of our variables they must give.
     cut
-        What it must hold.
-    variables
-        Ours, that the readers must give.
+        The box that it must hold.
 
     Raises
     ------
     FetchProblem
     """
-    for product in products:
+    for product, variables in need.readers.items():
         try:
             cube = PRODUCTS[product].open(path)
             _check_extent(path, cube, product, cut.box)

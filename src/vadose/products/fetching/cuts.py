@@ -66,6 +66,36 @@ class Cut:
         return Cut(box, both)
 
 
+@dataclass(frozen=True)
+class Need:
+    """Say what a file must hold, and for whom.
+
+    Attributes
+    ----------
+    cut
+        Box and variables, as in the file.
+    readers
+        Our variables that are wanted, by the product that reads them; all where there are none.
+    """
+
+    cut: Cut
+    readers: Mapping[str, tuple[str, ...]]
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Name the products that read the file."""
+        return tuple(self.readers)
+
+    def joined(self, other: Need) -> Need:
+        """Give what holds both."""
+        readers = dict(self.readers)
+        for product, names in other.readers.items():
+            held = readers.get(product)
+            is_all = held == () or not names
+            readers[product] = () if is_all else tuple(dict.fromkeys((*(held or ()), *names)))
+        return Need(self.cut.joined(other.cut), readers)
+
+
 def wanted_cut(product: str, region: Region, variables: tuple[str, ...]) -> Cut:
     """Say what a file must hold at least for the variables of a product over a region.
 

@@ -1,5 +1,7 @@
 """NASA's archives through earthaccess: login, search in the Common Metadata Repository, granules over https.
 
+Granules come whole, or cut by `vadose.products.fetching.subsets`.
+
 earthaccess keeps the login, the session and the search up to date with NASA; the bytes are taken by
 `vadose.products.fetching.transfer`, which resumes and verifies.
 """
@@ -24,9 +26,12 @@ from vadose.products.fetching.base import (
     Wanted,
     checked_name,
 )
+from vadose.products.fetching.harmony import Harmony
 from vadose.products.fetching.logins import log_in
+from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.planning import expected, key_of, period_of
 from vadose.products.fetching.servers import Servers
+from vadose.products.fetching.subsets import Subsets
 from vadose.products.fetching.transfer import BUSY, Downloads, Sessions
 
 if TYPE_CHECKING:
@@ -109,6 +114,17 @@ class Earthdata(Downloads):
             )
         return list(offers.values())
 
+    def subsets(self, manifest: Manifest) -> Subsets:
+        """Give what has granules cut before they are downloaded.
+
+        Parameters
+        ----------
+        manifest
+            Remembers jobs.
+        """
+        harmony = Harmony(self.servers.harmony, self._sessions, self.policy, self.gate)
+        return Subsets(harmony, self._sessions, self.servers, manifest)
+
     def _search(self, query: Any, where: str) -> list[Any]:
         """Ask until there is an answer; a busy server gets its pauses."""
         for attempt in range(1, self.policy.attempts + 1):
@@ -151,7 +167,7 @@ def offers_of(
     FileProblem
         A name that is not the product's.
     """
-    record = granule["umm"]
+    record, meta = granule["umm"], granule.get("meta", {})
     stated: dict[str, dict[str, Any]] = {}
     for one in record.get("DataGranule", {}).get("ArchiveAndDistributionInformation", []):
         stated[str(one.get("Name", ""))] = one
@@ -176,6 +192,11 @@ def offers_of(
             algorithm=algorithm,
             collection=collection.short_name,
             version=version,
+            asked={
+                "granule": str(meta.get("concept-id", "")),
+                "collection": str(meta.get("collection-concept-id", "")),
+                "title": str(record.get("GranuleUR", "")),
+            },
         )
         offers.append(offer)
         break  # others are copies, or pictures

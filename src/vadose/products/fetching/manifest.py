@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from vadose.products.fetching.base import Offer
+from vadose.products.fetching.cuts import Cut
 
 #: Beside the products' folders.
 NAME = "fetched.jsonl"
@@ -34,6 +35,7 @@ class Manifest:
         self.files: dict[str, dict[str, Any]] = {}
         self.offers: dict[str, list[Offer]] = {}
         self.absent: set[str] = set()
+        self.jobs: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         if self.path.is_file():
             for line in self.path.read_text(encoding="utf-8").splitlines():
@@ -47,7 +49,11 @@ class Manifest:
             elif "absent" in row:
                 self.absent.add(row["absent"])
             elif "search" in row:
-                self.offers[row["search"]] = [Offer(**offer) for offer in row["offers"]]
+                self.offers[row["search"]] = [_offer(offer) for offer in row["offers"]]
+            elif "job" in row:
+                self.jobs[row["job"]] = row
+            elif "job_over" in row:
+                self.jobs.pop(row["job_over"], None)
         except (ValueError, TypeError, KeyError):
             return  # the last line of a download that was killed; the file is asked for again
 
@@ -65,9 +71,50 @@ class Manifest:
         self.absent.add(key)
         self._add({"absent": key, "date": now()})
 
-    def remember_file(self, key: str, offer: Offer, size: int, sha256: str) -> None:
-        """Remember a file that is now on the disk, whole."""
+    def remember_job(self, job: str, collection: str, cut: Cut, granules: Sequence[str]) -> None:
+        """Remember a job of the archive that cuts granules, so that the next run gets its results."""
         row = {
+            "job": job,
+            "collection": collection,
+            "box": list(cut.box),
+            "variables": list(cut.variables),
+            "granules": list(granules),
+            "date": now(),
+        }
+        self.jobs[job] = row
+        self._add(row)
+
+    def forget_job(self, job: str) -> None:
+        """Forget a job whose results are here, or that the archive has forgotten."""
+        if self.jobs.pop(job, None) is not None:
+            self._add({"job_over": job, "date": now()})
+
+    def remember_file(
+        self,
+        key: str,
+        offer: Offer,
+        size: int,
+        sha256: str,
+        *,
+        cut_by: str = "",
+        came: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Remember a file that is now on the disk, complete.
+
+        Parameters
+        ----------
+        key
+            Its folder and name.
+        offer
+            What it is; with the box and the variables that it is cut to.
+        size, sha256
+            Of what is kept.
+        cut_by
+            Who cut it.
+        came
+            Size and hash of what came, where something else is kept.
+        """
+        row: dict[str, Any] = {
             "file": key,
             "product": offer.product,
             "collection": offer.collection,
@@ -77,8 +124,23 @@ class Manifest:
             "sha256": sha256,
             "date": now(),
         }
+        if offer.box is not None:
+            row["box"] = list(offer.box)
+            row["variables"] = list(offer.variables)
+            row["cut_by"] = cut_by or "the archive"
+        if came is not None:
+            row["came"] = dict(came)
         self.files[key] = row
         self._add(row)
+
+
+def _offer(row: Mapping[str, Any]) -> Offer:
+    """Make an offer of a line of the manifest, in which lists stand for tuples."""
+    offer = Offer(**row)
+    if offer.box is None:
+        return replace(offer, variables=tuple(offer.variables))
+    west, south, east, north = (float(degrees) for degrees in offer.box)
+    return replace(offer, box=(west, south, east, north), variables=tuple(offer.variables))
 
 
 def now() -> str:

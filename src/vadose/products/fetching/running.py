@@ -3,60 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from vadose.errors import FileProblem, VadoseError
 from vadose.products.collections import COLLECTIONS
-from vadose.products.fetching.base import (
-    Absent,
-    FetchProblem,
-    Offer,
-    Policy,
-    Wanted,
-    checked_name,
-    hashed,
-)
+from vadose.products.fetching.base import Absent, Policy, Wanted
 from vadose.products.fetching.climate_store import ClimateStore
+from vadose.products.fetching.cuts import Need
 from vadose.products.fetching.earthdata import Earthdata
-from vadose.products.fetching.gate import Gate
 from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.public import Elevation, Soil
 from vadose.products.fetching.servers import Servers
+from vadose.products.fetching.taking import Taken, Taking
+from vadose.products.fetching.tasks import WORK, Archive, Task, find_tasks, needs_of
 from vadose.store import owned
 
-#: Folder beside the products' for what is half done; no reader looks into it.
-WORK = ".fetching"
-#: Days after which an archive adds no more files to a day.
-SETTLED = timedelta(days=90)
 #: Told after each file: done, all, and a word.
 Progress = Callable[..., None]
-
-
-class Archive(Protocol):
-    """Offer files and download them.
-
-    The classes of this package do; a server of one's own needs these names and no more.
-    """
-
-    workers: int
-    gate: Gate
-    refused: list[FetchProblem]
-
-    def offers(self, wanted: Wanted) -> list[Offer]:
-        """List the files of a product; what was refused of them stands in `refused`."""
-
-    def get(self, offer: Offer, part: Path) -> int:
-        """Write a file under its working name, verified; gives the attempts beyond the first."""
-
-    def close(self) -> None:
-        """Close the connections."""
 
 
 ARCHIVES: dict[str, Callable[[Servers, Policy], Archive]] = {
@@ -100,6 +66,8 @@ class Fetched:
         Attempts beyond the first.
     failures
         Files that did not come.
+    cut
+        Of those that are new, how many were cut to the box, at the archive or here.
     notes
         What else there is to say.
     """
@@ -109,6 +77,7 @@ class Fetched:
     kept: int = 0
     absent: int = 0
     retried: int = 0
+    cut: int = 0
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -119,6 +88,8 @@ def fetch(
     servers: Servers | None = None,
     policy: Policy | None = None,
     refresh: bool = False,
+    whole: bool = False,
+    crop: bool = False,
     progress: Progress | None = None,
 ) -> Fetched:
     """Download products; what is here stays, what fails is listed and the rest goes on.
@@ -131,6 +102,10 @@ def fetch(
         Where from, and how patiently; the archives themselves, with patience, unless given.
     refresh
         Whether to ask archives anew what they have.
+    whole
+        Whether granules are taken whole also where the archive can cut them.
+    crop
+        Whether granules that came whole are cropped here to the box and to what is read of them.
     progress
         Told after each file.
 
@@ -152,18 +127,43 @@ def fetch(
             root.mkdir(parents=True, exist_ok=True)
             with owned(root):
                 manifest = Manifest(root)
-                todo: list[_Task] = []
+                needs = needs_of(several)
+                todo: dict[Path, Task] = {}
                 for one in several:
                     name = COLLECTIONS[one.product].archive
                     archive = archives.setdefault(name, ARCHIVES[name](where, how))
-                    todo += _tasks(one, archive, manifest, told, refresh)
-                _take(todo, manifest, told, progress or _silent)
+                    need = needs[one.folder, COLLECTIONS[one.product].short_name]
+                    tasks = _find(one, archive, manifest, need, told, refresh)
+                    todo.update({task.target: task for task in tasks})
+                taking = Taking(manifest, () if whole else todo.values(), is_cropping=crop)
+                _take(taking, list(todo.values()), told, progress or _silent)
+                told.notes += taking.notes
                 _tidy(root / WORK)
     finally:
         for archive in archives.values():
             archive.close()
             told.notes += archive.gate.notes
     return told
+
+
+def _find(
+    wanted: Wanted,
+    archive: Archive,
+    manifest: Manifest,
+    need: Need,
+    told: Fetched,
+    refresh: bool,
+) -> list[Task]:
+    """Find out what is to be taken, and count the rest."""
+    try:
+        found = find_tasks(wanted, archive, manifest, need, refresh=refresh)
+    except VadoseError as problem:
+        name = COLLECTIONS[wanted.product].short_name
+        told.failures.append(Failure(wanted.product, name, problem))
+        return []
+    told.failures += [Failure(wanted.product, name, problem) for name, problem in found.problems]
+    told.kept, told.absent = told.kept + found.kept, told.absent + found.absent
+    return found.tasks
 
 
 def _tidy(work: Path) -> None:
@@ -177,94 +177,18 @@ def _silent(*_: object) -> None:
     """Tell nobody."""
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A file to take: from whom, and where it goes."""
-
-    archive: Archive
-    offer: Offer
-    folder: Path
-
-    @property
-    def target(self) -> Path:
-        return self.folder / self.offer.name
-
-    @property
-    def key(self) -> str:
-        return f"{self.folder.name}/{self.offer.name}"
-
-    @property
-    def part(self) -> Path:
-        return self.folder.parent / WORK / self.folder.name / f"{self.offer.name}.part"
-
-
-def _tasks(
-    wanted: Wanted, archive: Archive, manifest: Manifest, told: Fetched, refresh: bool
-) -> list[_Task]:
-    """Find out what there is, and leave out what is here."""
-    collection = COLLECTIONS[wanted.product]
-    key = _search_key(wanted)
-    offers = None if refresh else manifest.offers.get(key)
-    if offers is None:
-        try:
-            offers = archive.offers(wanted)
-        except VadoseError as problem:
-            told.failures.append(Failure(wanted.product, collection.short_name, problem))
-            return []
-        told.failures += [Failure(wanted.product, str(one.subject), one) for one in archive.refused]
-        if collection.archive == "earthdata" and _is_settled(wanted) and not archive.refused:
-            manifest.remember_search(key, offers)
-    tasks = []
-    for offer in offers:
-        task = _Task(archive, offer, wanted.folder)
-        try:  # also those of a manifest that somebody else wrote
-            checked_name(offer.name, collection.names, source=collection.short_name)
-        except FileProblem as problem:
-            told.failures.append(Failure(wanted.product, "?", problem))
-            continue
-        if is_here(task.target, offer, manifest.files.get(task.key, {}).get("size")):
-            told.kept += 1
-        elif task.key in manifest.absent and not refresh:
-            told.absent += 1
-        else:
-            tasks.append(task)
-    return tasks
-
-
-def _search_key(wanted: Wanted) -> str:
-    """Name a search by what is asked, not by where files go."""
-    collection = COLLECTIONS[wanted.product]
-    asked = [wanted.product, collection.short_name, wanted.version or collection.version]
-    text = json.dumps([*asked, list(wanted.region), wanted.period, sorted(wanted.variables)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _is_settled(wanted: Wanted) -> bool:
-    if wanted.period is None:
-        return True
-    last = date.fromisoformat(wanted.period[1][:10])
-    return datetime.now(UTC).date() - last > SETTLED
-
-
-def is_here(target: Path, offer: Offer, size: int | None) -> bool:
-    """Tell whether a file is on the disk, whole: of the size that the archive states, or that it had."""
-    if not target.is_file():
-        return False
-    held = target.stat().st_size
-    stated = offer.size if offer.size is not None else size
-    return held > 0 and (stated is None or held == stated)
-
-
-def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progress) -> None:
+def _take(taking: Taking, tasks: list[Task], told: Fetched, progress: Progress) -> None:
     """Take files in parallel, each archive by as many threads as it likes."""
-    by_archive: dict[int, list[_Task]] = {}
-    for task in {task.target: task for task in tasks}.values():
+    by_archive: dict[int, list[Task]] = {}
+    # what is to be cut comes last: its archive has the time that the others take
+    for task in sorted(tasks, key=lambda one: one.key in taking.cut):
         by_archive.setdefault(id(task.archive), []).append(task)
     if not by_archive:
         return
     pools = []
-    futures: dict[Future[tuple[int, int]], _Task] = {}
+    futures: dict[Future[Taken], Task] = {}
     done = 0
+    missing = {task.key for task in tasks}
 
     def tell(words: str) -> None:
         progress(done, len(futures), words)
@@ -274,16 +198,17 @@ def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progr
             several[0].archive.gate.tell = tell
             pool = ThreadPoolExecutor(several[0].archive.workers, thread_name_prefix="fetch")
             pools.append(pool)
-            futures.update({pool.submit(_take_one, task, manifest): task for task in several})
+            futures.update({pool.submit(taking.take, task): task for task in several})
         for future in as_completed(futures):
             task = futures[future]
             try:
-                size, retried = future.result()
-                told.files, told.bytes = told.files + 1, told.bytes + size
-                told.retried += retried
+                taken = future.result()
+                told.files, told.bytes = told.files + 1, told.bytes + taken.size
+                told.retried, told.cut = told.retried + taken.retried, told.cut + taken.is_cut
+                missing.discard(task.key)
             except Absent as problem:
                 if COLLECTIONS[task.offer.product].archive == "elevation":
-                    manifest.remember_absent(task.key)
+                    taking.manifest.remember_absent(task.key)
                     told.absent += 1
                 else:
                     told.failures.append(Failure(task.offer.product, task.offer.name, problem))
@@ -301,15 +226,4 @@ def _take(tasks: list[_Task], manifest: Manifest, told: Fetched, progress: Progr
     finally:
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _take_one(task: _Task, manifest: Manifest) -> tuple[int, int]:
-    """Take one file, and give it its name once it is whole."""
-    task.archive.gate.wait(task.offer.product)
-    retried = task.archive.get(task.offer, task.part)
-    size, digest = task.part.stat().st_size, hashed(task.part)
-    task.folder.mkdir(parents=True, exist_ok=True)
-    task.part.replace(task.target)
-    task.part.with_name(task.part.name + ".tag").unlink(missing_ok=True)
-    manifest.remember_file(task.key, task.offer, size, digest)
-    return size, retried
+    taking.finish(missing)

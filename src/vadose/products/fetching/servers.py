@@ -18,6 +18,8 @@ class Servers:
     ----------
     search
         NASA's Common Metadata Repository.
+    harmony
+        NASA's service that cuts granules.
     elevation, soil
         Folders of public files.
     hosts
@@ -34,6 +36,7 @@ class Servers:
     """
 
     search: str = "https://cmr.earthdata.nasa.gov/search/"
+    harmony: str = "https://harmony.earthdata.nasa.gov/"
     elevation: str = "https://copernicus-dem-90m.s3.amazonaws.com/"
     soil: str = "https://files.isric.org/soilgrids/latest/data_aggregated/1000m/"
     hosts: tuple[str, ...] = (
