@@ -48,6 +48,14 @@ def test_changed_lost_and_foreign_files(copied) -> None:
     assert found["STAC"] == "collection.json: ./LICENCE.txt does not exist"
 
 
+def test_what_desktop_tools_leave_beside_maps_is_no_fault(copied) -> None:
+    folder, failing = copied
+    (folder / "product_2019-04.nc.aux.xml").write_text("<PAMDataset/>")
+    assert failing() == {}
+    told = {one.what: one.detail for one in check_export(folder)}
+    assert told["checksums"].endswith("; 1 side files of GDAL (.aux.xml) passed over")
+
+
 def test_each_form_with_a_fault_of_its_own(copied) -> None:
     folder, failing = copied
     with h5py.File(folder / "product_2019-04.nc", "r+") as file:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -170,17 +168,6 @@ def test_stac_items_lead_to_their_maps(exported) -> None:
         "product.zarr",
         "product_gdal.zarr",
     }
-
-
-def test_gdal_command_line_opens_all_forms(exported) -> None:
-    if shutil.which("gdalinfo") is None:
-        pytest.skip("no gdalinfo on PATH; rasterio's GDAL stands for it in the other tests")
-    day = "days/2019-04-29/product_2019-04-29_soil_moisture.tif"
-    for name in (f"{exported.folder}/{day}", f'ZARR:"{exported.folder}/product_gdal.zarr":/origin'):
-        told = subprocess.run(["gdalinfo", "-json", name], capture_output=True, check=True)
-        assert json.loads(told.stdout)["geoTransform"] == pytest.approx(
-            exported.grid.affine.to_gdal()
-        )
 
 
 @pytest.mark.slow

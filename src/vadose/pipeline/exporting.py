@@ -191,6 +191,7 @@ def publication_of(folder: RunFolder, about: About) -> Publication:
         inputs=inputs_of(rows),
         notes=() if is_fused else tuple(_words(note) for note in recipe.notes),
         about=about,
+        made_by="gap filling" if is_fused else "downscaling",
     )
 
 

@@ -115,6 +115,8 @@ class Publication:
         What a reader must know.
     about
         Who publishes it.
+    made_by
+        What was done, as one looks for it in a catalogue.
     """
 
     title: str
@@ -128,6 +130,18 @@ class Publication:
     inputs: tuple[Input, ...]
     notes: tuple[str, ...] = ()
     about: About = field(default_factory=About)
+    made_by: str = "downscaling"
+
+    @property
+    def keywords(self) -> list[str]:
+        """List what it is found by, each once.
+
+        Examples
+        --------
+        >>> Publication("t", "soil_moisture", "", "", "", "", "0", "", ()).keywords
+        ['soil moisture', 'downscaling']
+        """
+        return list(dict.fromkeys(["soil moisture", self.made_by, *self.about.keywords]))
 
     @property
     def identifier(self) -> str:

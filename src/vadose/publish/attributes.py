@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
-from odc.geo.geobox import GeoBox
-from rasterio.warp import transform_bounds
 
-from vadose.grids import grid_of, lonlat
+from vadose.grids import coordinates, grid_of
 from vadose.publish.about import Publication, software
+from vadose.publish.extent import centres_of, extent_of
 from vadose.schema import variable
 
 #: What may stand beside a layer and says how sure it is.
@@ -54,13 +52,15 @@ def described(cube: xr.Dataset, publication: Publication) -> xr.Dataset:
         if beside:
             array.attrs["ancillary_variables"] = " ".join(beside)
         is_code = "flag_meanings" in array.attrs
-        is_about = not standard or str(name).endswith("_uncertainty")
-        kind = "qualityInformation" if is_code or is_about else "modelResult"
+        is_said = not standard or str(name).endswith("_uncertainty")
+        kind = "qualityInformation" if is_code or is_said else "modelResult"
         array.attrs["coverage_content_type"] = kind
-    for dim, words in (("y", "row"), ("x", "column"), ("time", "time"), ("member", "member")):
-        if dim in told.coords:
-            standard = told[dim].attrs.get("standard_name", words)
-            told[dim].attrs.setdefault("long_name", standard.replace("_", " "))
+    for dim, axis in coordinates(grid_of(told)).items():
+        if dim in told.dims:  # whoever made the cube may have said nothing of them
+            told[dim].attrs = {**axis.attrs, **told[dim].attrs}
+            told[dim].attrs.setdefault("long_name", axis.attrs["standard_name"].replace("_", " "))
+    if "member" in told.coords:
+        told["member"].attrs.setdefault("long_name", "member")
     if "time" in told.coords:
         is_point = is_instantaneous(told, publication.target)
         words = "time" if is_point else "start of the day"
@@ -95,7 +95,7 @@ def time_attributes(times: xr.DataArray | None) -> dict[str, str]:
 
     Examples
     --------
-    >>> days = xr.DataArray(np.arange("2018-01-01", "2018-01-04", dtype="M8[D]"), dims="time")
+    >>> days = xr.DataArray(pd.date_range("2018-01-01", "2018-01-03"), dims="time")
     >>> time_attributes(days)["time_coverage_duration"]
     'P3D'
     """
@@ -128,66 +128,46 @@ def _period(length: pd.Timedelta) -> str:
     return f"P{days}D" if not rest else f"P{days}DT{rest}S" if days else f"PT{rest}S"
 
 
-def layer(cube: xr.Dataset, target: str) -> tuple[float, float]:
-    """Give top and bottom of the layer in m; both 0 where nobody has said."""
-    attributes = cube[target].attrs
-    return float(attributes.get("depth_from", 0.0)), float(attributes.get("depth_to", 0.0))
-
-
-def box(grid: GeoBox) -> tuple[float, float, float, float]:
-    """Give west, south, east, north of the outer edges in degrees.
+def layers(cube: xr.Dataset, target: str) -> list[str]:
+    """List the layers of soil water in a cube, the target first.
 
     Examples
     --------
-    >>> from vadose.grids import latlon
-    >>> box(latlon(0.25, (-76.5, 37.75, -74.5, 40.25)))
-    (-76.5, 37.75, -74.5, 40.25)
+    >>> names = ["origin", "root_zone_soil_moisture", "soil_moisture", "soil_moisture_upper"]
+    >>> layers(xr.Dataset(dict.fromkeys(names, ("x", [0.0]))), "soil_moisture")
+    ['soil_moisture', 'root_zone_soil_moisture']
     """
-    bounds = grid.extent.boundingbox
-    crs = "EPSG:4326" if grid.crs is None or grid.crs.geographic else str(grid.crs)
-    edges = bounds if crs == "EPSG:4326" else transform_bounds(crs, "EPSG:4326", *bounds)
-    west, south, east, north = (round(float(edge), 9) for edge in edges)
-    return max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
+    others = ("soil_moisture", "root_zone_soil_moisture")
+    return [target, *(name for name in others if name in cube and name != target)]
 
 
-def is_separable(grid: GeoBox) -> bool:
-    """Tell whether longitude depends on the column alone, and latitude on the row, as on EASE-Grid 2.0."""
-    small = grid.zoom_to((min(grid.shape.y, 7), min(grid.shape.x, 7)))
-    longitude, latitude = lonlat(small)
-    return bool(np.ptp(longitude, axis=0).max() < 1e-9 and np.ptp(latitude, axis=1).max() < 1e-9)
+def is_about(name: str, layer: str) -> bool:
+    """Tell whether a variable is a layer, or says how sure it is.
+
+    Examples
+    --------
+    >>> [is_about(name, "soil_moisture") for name in ("soil_moisture_upper", "origin")]
+    [True, False]
+    """
+    return name == layer or name.removeprefix(f"{layer}_") in SUFFIXES
 
 
-def _centres(grid: GeoBox) -> tuple[float, float, float, float]:
-    """Give west, south, east, north of the centres of cells."""
-    if is_separable(grid):
-        row, column = grid[:1, :], grid[:, :1]
-        longitude, latitude = lonlat(row)[0], lonlat(column)[1]
-    else:
-        edges = [lonlat(part) for part in (grid[:1, :], grid[-1:, :], grid[:, :1], grid[:, -1:])]
-        longitude = np.concatenate([one[0].ravel() for one in edges])
-        latitude = np.concatenate([one[1].ravel() for one in edges])
-    return (
-        float(longitude.min()),
-        float(latitude.min()),
-        float(longitude.max()),
-        float(latitude.max()),
-    )
+def layer(cube: xr.Dataset, name: str) -> tuple[float, float]:
+    """Give top and bottom of a layer in m; both 0 where nobody has said."""
+    attributes = cube[name].attrs
+    return float(attributes.get("depth_from", 0.0)), float(attributes.get("depth_to", 0.0))
 
 
 def _global(cube: xr.Dataset, publication: Publication) -> dict[str, Any]:
     about, grid = publication.about, grid_of(cube)
-    west, south, east, north = box(grid)
-    first, bottom, last, top = _centres(grid)
-    upper, lower = layer(cube, publication.target)
-    depth = (upper + lower) / 2
-    words = ["soil moisture", "downscaling", *about.keywords]
-    ring = f"{south} {west}, {north} {west}, {north} {east}, {south} {east}, {south} {west}"
+    first, bottom, last, top = centres_of(grid)
+    middles = [sum(layer(cube, name)) / 2 for name in layers(cube, publication.target)]
     references = "; ".join(publication.citations)
     comment = " ".join([*([about.comment] if about.comment else []), *publication.notes])
     return {
         "title": publication.title,
         "summary": publication.summary,
-        "keywords": ", ".join(dict.fromkeys(words)),
+        "keywords": ", ".join(publication.keywords),
         "id": publication.identifier,
         "naming_authority": about.naming_authority,
         "history": publication.history,
@@ -208,7 +188,7 @@ def _global(cube: xr.Dataset, publication: Publication) -> dict[str, Any]:
         "publisher_email": about.publisher_email or about.creator_email,
         "publisher_url": about.publisher_url or about.creator_url,
         "product_version": publication.version[:12],
-        "geospatial_bounds": f"POLYGON (({ring}))",
+        "geospatial_bounds": extent_of(grid).wkt,
         "geospatial_bounds_crs": "EPSG:4326",
         "geospatial_bounds_vertical_crs": "EPSG:5831",
         "geospatial_lat_min": bottom,
@@ -217,8 +197,8 @@ def _global(cube: xr.Dataset, publication: Publication) -> dict[str, Any]:
         "geospatial_lon_min": first,
         "geospatial_lon_max": last,
         "geospatial_lon_units": "degrees_east",
-        "geospatial_vertical_min": depth,
-        "geospatial_vertical_max": depth,
+        "geospatial_vertical_min": min(middles),
+        "geospatial_vertical_max": max(middles),
         "geospatial_vertical_positive": "down",
         "geospatial_vertical_units": "m",
     }

@@ -15,7 +15,7 @@ import xarray as xr
 
 from vadose.grids import grid_of
 from vadose.publish.about import Publication
-from vadose.publish.attributes import SUFFIXES, iso
+from vadose.publish.attributes import SUFFIXES, iso, layers
 from vadose.publish.netcdf import is_packed
 from vadose.schema import variable
 from vadose.store import packing_of, read_window, replaced
@@ -38,8 +38,9 @@ def cog_variables(cube: xr.Dataset, target: str) -> list[str]:
     >>> cog_variables(xr.Dataset(dict.fromkeys(names, ("x", [0]))), "soil_moisture")
     ['soil_moisture', 'soil_moisture_spread', 'origin']
     """
-    layers = [target, *(name for name in ("root_zone_soil_moisture",) if name in cube)]
-    wanted = [name for layer in layers for name in (layer, *(f"{layer}_{s}" for s in SUFFIXES))]
+    wanted = [
+        name for one in layers(cube, target) for name in (one, *(f"{one}_{s}" for s in SUFFIXES))
+    ]
     return [name for name in dict.fromkeys([*wanted, "origin"]) if name in cube]
 
 

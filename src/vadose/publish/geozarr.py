@@ -7,6 +7,7 @@ from typing import Any
 
 import numcodecs
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -64,6 +65,10 @@ def write_geozarr(
             array.encoding["_FillValue"] = array.dtype.type(np.nan)
         elif fill is not None:
             array.encoding["_FillValue"] = fill
+        # the one place in which GDAL before 3.9 looks for it in this version
+        array.attrs["_CRS"] = {"wkt": str(plain["spatial_ref"].attrs["crs_wkt"])}
+    if "time" in plain.coords:
+        plain["time"].encoding["units"] = time_units(plain["time"].values)
     with replaced(path) as partial, own_threads():
         plain.to_zarr(
             partial,
@@ -74,6 +79,19 @@ def write_geozarr(
         if version == 3:
             seal(partial)
     return path
+
+
+def time_units(stamps: npt.NDArray[np.datetime64]) -> str:
+    """Give the longest unit in which all stamps are whole numbers; tools show these numbers.
+
+    Examples
+    --------
+    >>> time_units(np.array(["2018-01-01", "2018-01-02"], "M8[ns]"))
+    'days since 1970-01-01'
+    """
+    units = {"D": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
+    whole = (word for unit, word in units.items() if (stamps == stamps.astype(f"M8[{unit}]")).all())
+    return f"{next(whole, 'nanoseconds')} since 1970-01-01"
 
 
 def georeference(grid: GeoBox) -> dict[str, Any]:

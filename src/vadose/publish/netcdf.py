@@ -10,18 +10,20 @@ import dask
 import h5netcdf
 import numpy as np
 import xarray as xr
+from dask.local import get_sync
 from dask.optimization import cull
 
 from vadose.grids import grid_of, lonlat
 from vadose.publish.about import Publication
 from vadose.publish.attributes import (
-    SUFFIXES,
     described,
+    is_about,
     is_instantaneous,
-    is_separable,
     layer,
+    layers,
     time_attributes,
 )
+from vadose.publish.extent import extent_of, is_separable
 from vadose.store import replaced, write_netcdf
 
 CONVENTIONS = "CF-1.11, ACDD-1.3"
@@ -95,29 +97,33 @@ def _in_order(work: Any, keys: Any, **_: Any) -> Any:
     graph = work if isinstance(work, Mapping) else work.__dask_graph__()
     if isinstance(keys, list):
         return [_in_order(graph, key) for key in keys]
-    return dask.get(cull(graph, [keys])[0], keys)
+    return get_sync(cull(graph, [keys])[0], keys)
 
 
 def _complete(path: Path, cube: xr.Dataset, target: str) -> None:
-    """Add what cubes do not have and CF asks for: bounds, the depth, and longitudes and latitudes."""
+    """Add what cubes do not have and CF asks for: bounds, depths, and longitudes and latitudes."""
     with h5netcdf.File(path, "a") as file:
         file.attrs["Conventions"] = CONVENTIONS
-        top, bottom = layer(cube, target)
-        depth = file.create_variable("depth", (), dtype="f8")
-        depth[...] = (top + bottom) / 2
-        # compliance-checker takes bounds of a scalar for a fault, so that words have to do
-        words = f"depth of the middle of the layer from {top:g} to {bottom:g} m"
-        depth.attrs.update(
-            standard_name="depth", long_name=words, units="m", positive="down", axis="Z"
-        )
+        depths = {one: _depth(file, cube, one, target) for one in layers(cube, target)}
         if "time" in cube.dims:
             _say_intervals(file, is_instantaneous(cube, target))
-        names = ["depth", *_geographic(file, cube)]
+        places = _geographic(file, cube)
         for name in map(str, cube.data_vars):
-            is_layer = name == target or name.removeprefix(f"{target}_") in SUFFIXES
-            own = names if is_layer else names[1:]
-            if own and {"y", "x"} <= set(cube[name].dims):
-                file.variables[name].attrs["coordinates"] = " ".join(own)
+            own = [depth for one, depth in depths.items() if is_about(name, one)]
+            if (own or places) and {"y", "x"} <= set(cube[name].dims):
+                file.variables[name].attrs["coordinates"] = " ".join([*own, *places])
+
+
+def _depth(file: Any, cube: xr.Dataset, name: str, target: str) -> str:
+    """Write the depth of a layer of soil; that of the target is called so, others after theirs."""
+    top, bottom = layer(cube, name)
+    own = "depth" if name == target else f"depth_of_{name}"
+    depth = file.create_variable(own, (), dtype="f8")
+    depth[...] = (top + bottom) / 2
+    # compliance-checker takes bounds of a scalar for a fault, so that words have to do
+    words = f"depth of the middle of the layer from {top:g} to {bottom:g} m"
+    depth.attrs.update(standard_name="depth", long_name=words, units="m", positive="down", axis="Z")
+    return own
 
 
 def _say_intervals(file: Any, is_point: bool) -> None:
@@ -138,12 +144,13 @@ def _geographic(file: Any, cube: xr.Dataset) -> list[str]:
     grid = grid_of(cube)
     if grid.crs is None or grid.crs.geographic:
         return []
+    extent = extent_of(grid)
     words = {"lat": ("latitude", "degrees_north"), "lon": ("longitude", "degrees_east")}
     if is_separable(grid):
         _, latitude = lonlat(grid[:, :1])
         longitude, _ = lonlat(grid[:1, :])
         file.create_variable("lat", ("y",), data=latitude[:, 0])
-        file.create_variable("lon", ("x",), data=longitude[0])
+        file.create_variable("lon", ("x",), data=extent.running_on(longitude[0]))
     else:
         fields = [
             file.create_variable(name, ("y", "x"), dtype="f4", compression="gzip", shuffle=True)
@@ -152,7 +159,7 @@ def _geographic(file: Any, cube: xr.Dataset) -> list[str]:
         for start in range(0, grid.shape.y, ROWS):
             rows = slice(start, min(start + ROWS, grid.shape.y))
             longitude, latitude = lonlat(grid[rows, :])
-            fields[0][rows, :], fields[1][rows, :] = latitude, longitude
+            fields[0][rows, :], fields[1][rows, :] = latitude, extent.running_on(longitude)
     for name, (standard, units) in words.items():
         file.variables[name].attrs.update(standard_name=standard, long_name=standard, units=units)
     return ["lat", "lon"]

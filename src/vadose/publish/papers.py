@@ -62,7 +62,7 @@ def citation_file(publication: Publication) -> str:
         "version": publication.version[:12],
         "date-released": publication.created[:10],
         "abstract": publication.summary,
-        "keywords": ["soil moisture", "downscaling", *about.keywords],
+        "keywords": publication.keywords,
     }
     if about.doi is not None:
         content["doi"] = about.doi

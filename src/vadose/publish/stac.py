@@ -17,8 +17,9 @@ from odc.geo.geobox import GeoBox
 
 from vadose.grids import grid_of
 from vadose.publish.about import NOT_STATED, Publication
-from vadose.publish.attributes import box, is_instantaneous, iso, layer
+from vadose.publish.attributes import is_about, is_instantaneous, iso, layer, layers
 from vadose.publish.cog import DAYS, cog_variables, path_of, stamp_of
+from vadose.publish.extent import extent_of
 from vadose.schema import variable
 from vadose.store import replaced
 
@@ -107,10 +108,10 @@ def _collection(
         title=publication.title,
         description="\n\n".join([publication.summary, *publication.notes]),
         extent=pystac.Extent(
-            pystac.SpatialExtent([list(box(grid))]), pystac.TemporalExtent([list(ends)])
+            pystac.SpatialExtent([extent_of(grid).bbox]), pystac.TemporalExtent([list(ends)])
         ),
         license="other",
-        keywords=["soil moisture", "downscaling", *about.keywords],
+        keywords=publication.keywords,
         providers=[pystac.Provider(name, roles=roles, url=url)],
         stac_extensions=[DATACUBE, SCIENTIFIC],
     )
@@ -204,17 +205,14 @@ def _item(
 ) -> pystac.Item:
     first = next(iter(cubes.values()))
     grid, moment = grid_of(first), _moment(time, publication)
-    west, south, east, north = box(grid)
-    corners = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    top, bottom = layer(first, publication.target)
     properties: dict[str, Any] = {"title": f"{publication.title}, {stamp_of(time)}"}
     if time is not None and not is_instantaneous(first, publication.target):
         end = pd.Timestamp(moment) + pd.Timedelta(1, "D") - pd.Timedelta(1, "s")
         properties |= {"start_datetime": iso(pd.Timestamp(moment)), "end_datetime": iso(end)}
     item = pystac.Item(
         id=f"{publication.slug}-{stamp_of(time)}",
-        geometry={"type": "Polygon", "coordinates": [corners]},
-        bbox=[west, south, east, north],
+        geometry=extent_of(grid).geometry,
+        bbox=extent_of(grid).bbox,
         datetime=moment,
         properties={**properties, **_place(grid)},
         stac_extensions=[PROJECTION, RASTER],
@@ -231,8 +229,10 @@ def _item(
                 roles=["data"],
                 extra_fields={"bands": [_band(path, name)]},
             )
-            if bottom > top and name != "origin":
-                asset.description = f"from {top:g} to {bottom:g} m below the surface"
+            for one in layers(cube, publication.target):
+                top, bottom = layer(cube, one)
+                if is_about(name, one) and bottom > top:
+                    asset.description = f"from {top:g} to {bottom:g} m below the surface"
             item.add_asset(key, asset)
     return item
 
