@@ -50,6 +50,7 @@ class Archive:
         """Give the addresses that stand in for the archives'."""
         return Servers(
             search=f"{self.url}/search/",
+            harmony=f"{self.url}/harmony/",
             elevation=f"{self.url}/data/",
             soil=f"{self.url}/data/",
             hosts=("127.0.0.1",),
@@ -60,9 +61,18 @@ class Archive:
         )
 
     def add_granule(
-        self, name: str, content: bytes, *, facts: Mapping[str, Any] | None = None, url: str = ""
+        self,
+        name: str,
+        content: bytes,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        url: str = "",
+        collection: str = "",
     ) -> None:
-        """Add a granule to the search, with size and checksum unless other facts are given."""
+        """Add a granule to the search, with size and checksum unless other facts are given.
+
+        One of a collection has the numbers under which the archive's services know it.
+        """
         self.files[name] = content
         stated = {
             "Name": name,
@@ -71,7 +81,10 @@ class Archive:
         }
         self.granules.append(
             {
-                "meta": {"concept-id": f"G{len(self.granules)}"},
+                "meta": {
+                    "concept-id": f"G{len(self.granules)}{collection and '-TEST'}",
+                    "collection-concept-id": collection,
+                },
                 "umm": {
                     "GranuleUR": name,
                     "DataGranule": {
@@ -209,11 +222,10 @@ class Handler(BaseHTTPRequestHandler):
         with self.archive.lock:
             fault = self._fault(name)
         content = self.archive.files.get(name)
-        if content is None or fault == "404":
-            self._send(404, b"no such file")
-            return
-        if fault in ("401", "403", "500"):
+        if fault in ("401", "403", "500"):  # also of what is not there
             self._send(int(fault), b"refused")
+        elif content is None or fault == "404":
+            self._send(404, b"no such file")
         elif fault in ("429", "503"):
             self._send(int(fault), b"busy", {"Retry-After": "0"})
         elif fault == "html":
