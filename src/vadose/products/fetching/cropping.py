@@ -1,4 +1,4 @@
-"""Crop a granule that came whole to a box and to what its reader needs; and check what was cut, by whomever.
+"""Crop a granule that came whole to a box and to what its reader needs.
 
 Values are copied as they are stored, with their attributes; nothing is decoded or resampled.
 """
@@ -11,14 +11,12 @@ from typing import Any
 
 import h5py
 import numpy as np
-import xarray as xr
 
-from vadose.errors import FileProblem, NoOverlap, VadoseError
-from vadose.grids import Region, crop, grid_of, lonlat, named_grid
-from vadose.products import PRODUCTS
-from vadose.products.fetching.base import FetchProblem
+from vadose.errors import FileProblem, NoOverlap
+from vadose.grids import Region, named_grid
 from vadose.products.fetching.contents import Names, needed, placing, whole_grid
-from vadose.products.fetching.cuts import Cut, Need
+from vadose.products.fetching.cuts import Cut
+from vadose.products.fetching.extents import cells_in
 from vadose.products.integrity import check_file
 
 #: Cells kept around those whose centres lie in the box.
@@ -72,66 +70,6 @@ def crop_file(source: Path, target: Path, products: Sequence[str], cut: Cut) -> 
             _say_where(part, products[0], windows)
 
 
-def check_cut(path: Path, need: Need, cut: Cut) -> None:
-    """Open a file that was cut with its readers, and make sure that it holds what was asked for.
-
-    Parameters
-    ----------
-    path
-        The file.
-    need
-        Which readers, and which of our variables they must give.
-    cut
-        The box that it must hold.
-
-    Raises
-    ------
-    FetchProblem
-    """
-    for product, variables in need.readers.items():
-        try:
-            cube = PRODUCTS[product].open(path)
-            _check_extent(path, cube, product, cut.box)
-            missing = [
-                name
-                for name in variables
-                if name in PRODUCTS[product].variables and name not in cube
-            ]
-        except (VadoseError, OSError) as error:
-            raise FetchProblem(
-                path.name, found=f"a cut file that cannot be read as {product} ({error})"
-            ) from error
-        if missing:
-            raise FetchProblem(path.name, found=f"a cut file without {', '.join(missing)}")
-
-
-def check_same(source: Path, target: Path, products: Iterable[str], box: Region) -> None:
-    """Make sure that the readers give the same values over a box of a whole file and of a part of it.
-
-    Raises
-    ------
-    FetchProblem
-    """
-    for product in products:
-        whole, part = (PRODUCTS[product].open(path, box) for path in (source, target))
-        kept = [name for name in whole.data_vars if name in part]
-        is_same = all(
-            np.array_equal(
-                whole[name].values, part[name].values, equal_nan=name not in ("quality", "time")
-            )
-            for name in [*kept, "time"]
-        ) and all(  # coordinates are computed from another corner
-            np.allclose(whole[axis], part[axis], rtol=1e-12, atol=1e-9) for axis in ("y", "x")
-        )
-        if not (kept and is_same):
-            raise FetchProblem(
-                target.name,
-                found="other values in the part than in the whole",
-                expected="the same",
-                remedy="The whole file is kept; please report it.",
-            )
-
-
 def _present(whole: h5py.File, products: Iterable[str], cut: Cut) -> list[str]:
     """List the variables to keep: the first alternative that the file has of each, and what tells where."""
     names: Names = {}
@@ -179,12 +117,10 @@ def _windows(
     grid = named_grid(name)
     if name.startswith("latlon"):
         west, low, east, north = box
-        region = (west, max(low, south), east, north)
         longitude, latitude = (_axis(whole, source, names) for names in (COLUMNS, ROWS))
-        step = abs(float(grid.affine.a))
         return {
-            ("y", latitude.size): _run(latitude, region[1], region[3], step, source),
-            ("x", longitude.size): _run(longitude, region[0], region[2], step, source),
+            ("y", latitude.size): _run(latitude, max(low, south), north, source),
+            ("x", longitude.size): _run(longitude, west, east, source),
         }
     sizes = (int(grid.shape.y), int(grid.shape.x))
     shapes = {
@@ -194,7 +130,10 @@ def _windows(
     }
     if shapes != {sizes}:
         raise FileProblem(source, found=f"maps of {shapes}", expected=f"{sizes} of a whole granule")
-    rows, columns = crop(grid, box)
+    found = cells_in(name, box)
+    if found is None:
+        raise NoOverlap(source, found="no cell in the box", expected="a larger box")
+    rows, columns = found
     return {
         ("y", sizes[0]): _widened(rows, sizes[0]),
         ("x", sizes[1]): _widened(columns, sizes[1]),
@@ -211,7 +150,7 @@ def _axis(whole: h5py.File, source: Path, names: Sequence[str]) -> Any:
     raise FileProblem(source, found=f"no {names[0]}", expected="a granule with coordinates")
 
 
-def _run(centres: Any, low: float, high: float, step: float, source: Path) -> slice:
+def _run(centres: Any, low: float, high: float, source: Path) -> slice:
     inside = np.flatnonzero((centres >= low) & (centres <= high))
     if inside.size == 0:
         raise NoOverlap(source, found="no cell in the box", expected="a larger box")
@@ -317,42 +256,3 @@ def _say_where(part: h5py.File, product: str, windows: dict[tuple[str, int], sli
         mapping.attrs["longitude_of_central_meridian"] = 0.0
         mapping.attrs["false_easting"] = 0.0
         mapping.attrs["false_northing"] = 0.0
-
-
-def _check_extent(path: Path, cube: xr.Dataset, product: str, box: Region) -> None:
-    """Refuse a file that lacks a cell whose centre lies in the box."""
-    name, covered = whole_grid(product)
-    grid = named_grid(name)
-    west, south, east, north = (
-        max(box[0], covered[0]),
-        max(box[1], covered[1]),
-        min(box[2], covered[2]),
-        min(box[3], covered[3]),
-    )
-    middle = int(grid.shape.y) // 2, int(grid.shape.x) // 2
-    longitude = lonlat(grid[middle[0] : middle[0] + 1, :])[0].ravel()
-    latitude = lonlat(grid[:, middle[1] : middle[1] + 1])[1].ravel()
-    slack = 1e-6  # a centre on the very edge of the box may go either way
-    columns = np.flatnonzero((longitude > west + slack) & (longitude < east - slack))
-    rows = np.flatnonzero((latitude > south + slack) & (latitude < north - slack))
-    if not (rows.size and columns.size):
-        return
-    asked = grid[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
-    held, least = grid_of(cube).boundingbox, asked.boundingbox
-    rounding = 0.01 * abs(float(grid.affine.a))
-    is_covered = (
-        held.left <= least.left + rounding
-        and held.bottom <= least.bottom + rounding
-        and held.right >= least.right - rounding
-        and held.top >= least.top - rounding
-    )
-    if not is_covered:
-        raise FileProblem(
-            path,
-            found=f"a map over {_words(held.bbox)}",
-            expected=f"all cells of {_words(least.bbox)}",
-        )
-
-
-def _words(box: Sequence[float]) -> str:
-    return ", ".join(f"{edge:g}" for edge in box)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vadose.products.fetching.base import Offer
-from vadose.products.fetching.cuts import Cut
+from vadose.products.fetching.cuts import Cut, remembered_cut
 
 #: Beside the products' folders.
 NAME = "fetched.jsonl"
@@ -170,6 +170,28 @@ def origin_of(path: Path) -> dict[str, str]:
     return {
         name: str(row[name]) for name in ("collection", "version", "url", "date") if row.get(name)
     }
+
+
+def cuts_in(folder: Path) -> dict[tuple[str, int], Cut]:
+    """Tell what the files of a folder were cut to, by name and size; whole ones are left out.
+
+    Parameters
+    ----------
+    folder
+        Of a product. The manifest is looked for beside it.
+    """
+    cuts = {}
+    for key, row in Manifest(folder.parent).files.items():
+        where, _, name = key.rpartition("/")
+        if where == folder.name:
+            try:
+                cut = remembered_cut(row)
+                size = int(row["size"])
+            except (KeyError, TypeError, ValueError):
+                continue  # of a manifest that somebody else wrote
+            if cut is not None:
+                cuts[name, size] = cut
+    return cuts
 
 
 _READ: dict[tuple[Path, int], dict[str, dict[str, Any]]] = {}

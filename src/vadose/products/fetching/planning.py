@@ -20,6 +20,9 @@ from vadose.products.base import parse_period
 from vadose.products.collections import COLLECTIONS, PER_DAY, Collection
 from vadose.products.fetching.accounts import has_credentials
 from vadose.products.fetching.base import Wanted
+from vadose.products.fetching.contents import is_cut
+from vadose.products.fetching.cuts import wanted_cut
+from vadose.products.fetching.manifest import cuts_in
 from vadose.products.fetching.tiles import (
     composites,
     corner,
@@ -55,6 +58,10 @@ class Planned:
         Whether credentials are where they belong.
     steps
         What a person must do.
+    too_small
+        Files on the disk that are cut to a smaller box or to other variables; they are downloaded again.
+    may_be_cut
+        Whether its archive may cut files to the box, so that sizes may be much less.
     """
 
     wanted: Wanted
@@ -65,6 +72,8 @@ class Planned:
     here_size: int
     has_account: bool
     steps: tuple[str, ...] = ()
+    too_small: int = 0
+    may_be_cut: bool = False
 
     @property
     def is_by_hand(self) -> bool:
@@ -100,13 +109,19 @@ def plan(wanted: Wanted) -> Planned:
             steps=_steps(wanted, collection, pattern),
         )
     keys = expected(wanted, collection)
+    cuts = cuts_in(wanted.folder)
+    least = wanted_cut(wanted.product, wanted.region, wanted.variables)
     found: Counter[Key] = Counter()
-    bytes_here = 0
+    bytes_here, too_small = 0, 0
     for path in _files(wanted.folder):
         if not re.fullmatch(collection.names, path.name):
             continue
         key = key_of(path, wanted.product, collection)
         if key in keys and found[key] < keys[key]:
+            cut = cuts.get((path.name, path.stat().st_size))
+            if cut is not None and not cut.holds(least):
+                too_small += 1
+                continue
             found[key] += 1
             bytes_here += path.stat().st_size
     count = sum(keys.values())
@@ -118,6 +133,8 @@ def plan(wanted: Wanted) -> Planned:
         here=found.total(),
         here_size=bytes_here,
         has_account=has_credentials(collection.account),
+        too_small=too_small,
+        may_be_cut=is_cut(wanted.product),
     )
 
 

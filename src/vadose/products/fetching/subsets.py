@@ -20,8 +20,8 @@ from urllib.parse import unquote, urlsplit
 from vadose.errors import VadoseError
 from vadose.products.fetching.base import FetchProblem, Offer
 from vadose.products.fetching.contents import Names, is_cut, needed, placing
-from vadose.products.fetching.cropping import check_cut
 from vadose.products.fetching.cuts import Cut, Need, remembered_cut
+from vadose.products.fetching.extents import check_cut
 from vadose.products.fetching.harmony import CONCEPT, GATE, JOB, Harmony, NoAnswer
 from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.servers import Servers

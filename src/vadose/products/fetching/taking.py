@@ -13,8 +13,9 @@ from vadose.errors import VadoseError
 from vadose.products.collections import COLLECTIONS
 from vadose.products.fetching.base import Offer, hashed
 from vadose.products.fetching.contents import is_cut
-from vadose.products.fetching.cropping import check_cut, check_same, crop_file
+from vadose.products.fetching.cropping import crop_file
 from vadose.products.fetching.earthdata import Earthdata
+from vadose.products.fetching.extents import check_cut, check_same
 from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.subsets import Subsets
 from vadose.products.fetching.tasks import Task

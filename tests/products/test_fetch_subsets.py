@@ -1,0 +1,770 @@
+"""Granules that are cut at the archive or after they came: against files that other libraries have cut."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from vadose.errors import FileProblem
+from vadose.grids import grid_of, lonlat, named_grid
+from vadose.products import PRODUCTS
+from vadose.products.fetching import Policy, Wanted, fetch, plan
+from vadose.products.fetching.base import FetchProblem
+from vadose.products.fetching.contents import is_cut, needed, whole_grid
+from vadose.products.fetching.cropping import crop_file
+from vadose.products.fetching.cuts import Cut, Need, wanted_cut
+from vadose.products.fetching.extents import check_cut, check_same
+
+pytest.importorskip("earthaccess")
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from harmony_server import harmony_archive
+
+sys.path.pop(0)
+
+BOX = (146.0, -36.0, 149.0, -33.0)
+WIDER = (144.0, -38.0, 149.0, -33.0)
+DAYS = ("2019-12-01", "2019-12-03")
+QUICK = Policy(attempts=3, pause=0.01, longest_pause=0.05, timeout=5.0, poll=0.05, workers=2)
+LAYERS = ("SoilMoi0_10cm_inst", "AvgSurfT_inst", "Rainf_f_tavg")
+
+
+def rain(day: int) -> str:
+    return f"3B-DAY.MS.MRG.3IMERG.201912{day:02d}-S000000-E235959.V07B.nc4"
+
+
+def write_imerg(path: Path, day: int, *, step: float = 0.5) -> Path:
+    """A global daily map in the layout of the product, with larger cells, whose values tell the cell."""
+    rows, columns = round(180 / step), round(360 / step)
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("time", 1), ("lon", columns), ("lat", rows), ("nv", 2)):
+            file.createDimension(name, size)
+        lat = file.createVariable("lat", "f4", ("lat",))
+        lat[:] = -90 + step * (np.arange(rows) + 0.5)
+        lat.units, lat.bounds = "degrees_north", "lat_bnds"
+        file.createVariable("lat_bnds", "f4", ("lat", "nv"))[:] = 0.0
+        lon = file.createVariable("lon", "f4", ("lon",))
+        lon[:] = -180 + step * (np.arange(columns) + 0.5)
+        lon.units = "degrees_east"
+        time = file.createVariable("time", "i4", ("time",))
+        time.units, time.calendar = "days since 1970-01-01 00:00:00Z", "julian"
+        time[:] = 18230 + day
+        values = np.arange(columns)[:, None] % 97 + np.arange(rows)[None] % 89 / 89 + day
+        for name in ("precipitation", "randomError"):
+            made = file.createVariable(
+                name, "f4", ("time", "lon", "lat"), fill_value=-9999.9, zlib=True, complevel=1
+            )
+            made.units = "mm/day"
+            made[0] = np.where(values % 7 < 0.1, np.nan, values)
+        file.FileHeader = "a header"
+    return path
+
+
+def write_smap(path: Path, *, grid: str = "EASE2_36km", seed: int = 0) -> Path:
+    """A daily map on the whole grid; latitude and longitude are fill values off the swath."""
+    whole = named_grid(grid)
+    shape = tuple(whole.shape)
+    rng = np.random.default_rng(seed)
+    longitude, latitude = lonlat(whole)
+    with h5py.File(path, "w") as file:
+        for which, ending in (("AM", ""), ("PM", "_pm")):
+            group = file.create_group(f"Soil_Moisture_Retrieval_Data_{which}")
+            is_seen = rng.random(shape) < 0.6
+            for name, unit, low, high in (
+                ("soil_moisture", "cm**3/cm**3", 0.02, 0.5),
+                ("vegetation_opacity", "", 0.0, 1.0),
+                ("surface_temperature", "Kelvins", 260.0, 320.0),
+                ("albedo", "", 0.0, 0.1),
+            ):
+                values = np.where(is_seen, rng.uniform(low, high, shape), -9999).astype("f4")
+                made = group.create_dataset(name + ending, data=values)
+                made.attrs["units"] = np.bytes_(unit)
+                made.attrs["_FillValue"] = np.float32(-9999)
+                made.attrs["valid_min"], made.attrs["valid_max"] = np.float32(low), np.float32(high)
+            for name in ("retrieval_qual_flag", "surface_flag"):
+                values = np.where(is_seen, rng.integers(0, 2, shape), 65534).astype("u2")
+                made = group.create_dataset(name + ending, data=values)
+                made.attrs["_FillValue"] = np.uint16(65534)
+            for name, values in (("latitude", latitude), ("longitude", longitude)):
+                kept = np.where(is_seen, values, -9999).astype("f4")
+                group.create_dataset(name + ending, data=kept)
+        extent = file.create_group("Metadata/Extent")
+        extent.attrs["rangeBeginningDateTime"] = "2019-12-01T00:00:00.000Z"
+        file.attrs["Conventions"] = "CF"
+    return path
+
+
+def write_level4(path: Path) -> Path:
+    """A three-hourly map on the whole 9 km grid."""
+    whole = named_grid("EASE2_9km")
+    rows, columns = (int(size) for size in whole.shape)
+    with h5py.File(path, "w") as file:
+        file["y"] = whole.affine.f + whole.affine.e * (np.arange(rows) + 0.5)
+        file["x"] = whole.affine.c + whole.affine.a * (np.arange(columns) + 0.5)
+        for axis in ("y", "x"):
+            file[axis].make_scale(axis)
+        file["time"] = np.array([628430400.0 + 5400])
+        file["time"].attrs["units"] = b"seconds since 2000-01-01 11:58:55.816"
+        pattern = (np.arange(rows)[:, None] % 40 + np.arange(columns)[None] % 9 / 9) / 100 + 0.02
+        for name, unit in (("sm_surface", "m3 m-3"), ("sm_rootzone", "m3 m-3"), ("sm_profile", "m3 m-3"),
+                           ("snow_mass", "kg m-2")):  # fmt: skip
+            made = file.create_dataset(
+                f"Geophysical_Data/{name}", data=pattern.astype("f4"), compression="lzf"
+            )
+            made.attrs["units"] = np.bytes_(unit)
+            made.attrs["_FillValue"] = np.float32(-9999)
+            made.dims[0].attach_scale(file["y"])
+            made.dims[1].attach_scale(file["x"])
+    return path
+
+
+def write_gldas(path: Path) -> Path:
+    """A three-hourly map from 60 S to 90 N."""
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("time", 1), ("lat", 600), ("lon", 1440), ("bnds", 2)):
+            file.createDimension(name, size)
+        file.createVariable("lat", "f4", ("lat",))[:] = -59.875 + 0.25 * np.arange(600)
+        file.createVariable("lon", "f4", ("lon",))[:] = -179.875 + 0.25 * np.arange(1440)
+        time = file.createVariable("time", "f8", ("time",))
+        time.units, time.bounds = " minutes since 2000-01-01 03:00:00", "time_bnds"
+        time[:] = 10477260
+        file.createVariable("time_bnds", "f8", ("time", "bnds"))[:] = 0.0
+        for name, unit in zip(LAYERS, ("kg m-2", "K", "kg m-2 s-1"), strict=True):
+            made = file.createVariable(
+                name, "f4", ("time", "lat", "lon"), fill_value=-9999.0, zlib=True, complevel=1
+            )
+            made.units = unit
+            made[0] = 20 + np.arange(600)[:, None] % 53 / 9 + np.arange(1440)[None] % 31 / 7
+    return path
+
+
+def harmony_cut(content: bytes, box: tuple[float, ...], picked: list[str]) -> bytes:
+    """Cut a map of latitudes and longitudes with xarray, as Harmony's services do with OPeNDAP."""
+    west, south, east, north = box
+    with xr.open_dataset(io.BytesIO(content), decode_cf=False, engine="h5netcdf") as whole:
+        inside = (whole["lat"] >= south) & (whole["lat"] <= north)
+        part = whole.isel(lat=np.flatnonzero(inside))
+        part = part.isel(lon=np.flatnonzero((whole["lon"] >= west) & (whole["lon"] <= east)))
+        kept = picked or list(whole.data_vars)
+        return bytes(part[kept].load().to_netcdf(engine="h5netcdf"))
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory):
+    """Three granules of daily rain, whole."""
+    folder = tmp_path_factory.mktemp("rain")
+    return {rain(day): write_imerg(folder / rain(day), day).read_bytes() for day in (1, 2, 3)}
+
+
+@pytest.fixture
+def served(monkeypatch, days):
+    """An archive with three granules, which Harmony can cut."""
+    monkeypatch.setenv("EARTHDATA_TOKEN", "t0ken-of-the-user")
+    with harmony_archive(harmony_cut) as (one, cutter):
+        for name, content in days.items():
+            one.add_granule(name, content, collection="C1-TEST")
+        cutter.can_cut()
+        yield one, cutter
+
+
+@pytest.fixture
+def wanted(tmp_path):
+    return Wanted("IMERG_DAILY", tmp_path / "data/IMERG_DAILY", BOX, DAYS, ("precipitation",))
+
+
+def get(served, *wanted, policy=QUICK, **options):
+    return fetch(wanted, servers=served[0].servers, policy=policy, **options)
+
+
+def rows_of(wanted) -> dict[str, dict]:
+    lines = (wanted.folder.parent / "fetched.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {Path(row["file"]).name: row for row in rows if "file" in row}
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same_as_whole(wanted, days, folder, box=BOX):
+    """What the reader gives over the box is, bit by bit, what it gives of the whole granules."""
+    for name, content in days.items():
+        (folder / name).write_bytes(content)
+    product = PRODUCTS[wanted.product]
+    whole, part = product.open(folder, box), product.open(wanted.folder, box)
+    for name in part.data_vars:
+        assert part[name].values.tobytes() == whole[name].values.tobytes()
+    np.testing.assert_allclose(part["x"], whole["x"], rtol=1e-12)
+    np.testing.assert_allclose(part["y"], whole["y"], rtol=1e-12)
+
+
+# --- cut at the archive
+
+
+def test_granules_come_cut_where_the_archive_can(served, wanted, days, tmp_path):
+    told = get(served, wanted)
+    assert (told.files, told.cut, told.failures) == (3, 3, [])
+    assert told.notes == ["IMERG_DAILY: 3 granules were cut to the box at the archive (Harmony)."]
+    (form,) = served[1].forms
+    assert form["granuleId"] == ["G0-TEST,G1-TEST,G2-TEST"]
+    assert form["subset"] == ["lat(-37:-32)", "lon(145:150)"]
+    assert (form["concatenate"], form["skipPreview"], form["forceAsync"]) == (
+        ["false"],
+        ["true"],
+        ["true"],
+    )
+    for name, row in rows_of(wanted).items():
+        assert row["box"] == list(BOX)
+        assert row["cut_by"] == "Harmony"
+        size = (wanted.folder / name).stat().st_size
+        assert row["size"] == size < len(days[name]) / 3
+        assert served[0].count(f"/data/{name}") == 0  # the whole was not asked for
+    (tmp_path / "whole").mkdir()
+    assert_same_as_whole(wanted, days, tmp_path / "whole")
+    assert everything(tmp_path / "data") - {".vadose.lock"} == {
+        "fetched.jsonl", *(f"IMERG_DAILY/{name}" for name in days)
+    }  # fmt: skip
+
+
+def test_a_second_run_asks_for_nothing(served, wanted):
+    get(served, wanted)
+    before = served[0].count()
+    told = get(served, wanted)
+    assert (told.kept, told.files, served[0].count()) == (3, 0, before)
+
+
+def test_variables_are_picked_where_the_archive_can(served, wanted):
+    served[1].can_cut(variables=("/precipitation", "randomError", "lat"))
+    assert get(served, wanted).cut == 3
+    assert served[1].forms[0]["variable"] == ["precipitation"]
+    assert rows_of(wanted)[rain(1)]["variables"] == ["precipitation"]
+    with netCDF4.Dataset(wanted.folder / rain(1)) as file:
+        assert "randomError" not in file.variables
+
+
+def test_all_variables_come_where_one_that_is_needed_cannot_be_picked(served, wanted):
+    served[1].can_cut(variables=("randomError",))
+    assert get(served, wanted).cut == 3
+    assert served[1].forms[0]["variable"] == ["all"]
+    assert rows_of(wanted)[rain(1)]["variables"] == []
+
+
+def test_whole_granules_come_on_request(served, wanted, days):
+    told = get(served, wanted, whole=True)
+    assert (told.files, told.cut) == (3, 0)
+    assert served[0].count("/harmony") == 0
+    assert (wanted.folder / rain(2)).read_bytes() == days[rain(2)]
+    assert "box" not in rows_of(wanted)[rain(2)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "abilities", "words"),
+    [
+        ({"capabilities": ["503"] * 9}, {}, "Harmony gave the answer 503, 3 times"),
+        ({"capabilities": ["401"]}, {}, "Harmony gave the answer 401"),
+        ({}, {"C1-TEST": {"bboxSubset": False}}, "Harmony cannot cut this collection to a box"),
+        ({"submit": ["400"]}, {}, "Harmony gave the answer 400"),
+        ({"submit": ["login"]}, {}, "Harmony gave the answer 302"),
+        ({"status": ["500"] * 9}, {}, "Harmony gave the answer 500, 3 times"),
+    ],
+)
+def test_whole_granules_come_where_the_archive_cannot(
+    faults, abilities, words, served, wanted, days
+):
+    served[0].faults = faults
+    served[1].abilities |= abilities
+    told = get(served, wanted)
+    assert (told.files, told.cut, told.failures) == (3, 0, [])
+    assert told.notes == [f"IMERG_DAILY: 3 granules whole: {words}."]
+    assert (wanted.folder / rain(1)).read_bytes() == days[rain(1)]
+    assert not any("urs.earthdata" in path for _, path, _ in served[0].asked)
+
+
+def test_a_busy_harmony_is_asked_again(served, wanted):
+    served[0].faults = {"capabilities": ["429"], "submit": ["503", "429"], "status": ["429", "502"]}
+    assert get(served, wanted).cut == 3
+    assert len(served[1].forms) == 1
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        ["accepted", "running", "running", "successful"],
+        ["previewing", "running", "successful"],
+        ["running", "paused", "successful"],
+    ],
+)
+def test_a_job_takes_its_time(states, served, wanted):
+    served[1].states = [states]
+    told = get(served, wanted)
+    assert (told.cut, told.failures) == (3, [])
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (["failed"], "the job failed (The job is failed)"),
+        (["canceled"], "the job was cancelled"),
+        (["paused"], "the job stays paused"),
+    ],
+)
+def test_granules_of_a_job_that_fails_come_whole(states, words, served, wanted):
+    served[1].states = [states]
+    told = get(served, wanted)
+    assert (told.files, told.cut, told.failures) == (3, 0, [])
+    assert told.notes == [f"IMERG_DAILY: 3 granules whole: {words}."]
+
+
+def test_a_granule_that_could_not_be_cut_comes_whole_and_the_others_cut(served, wanted, days):
+    served[1].states = [["complete_with_errors"]]
+    served[1].failing = {rain(2)}
+    told = get(served, wanted)
+    assert (told.files, told.cut) == (3, 2)
+    assert "IMERG_DAILY: 1 granules whole: Harmony could not cut it." in told.notes
+    assert (wanted.folder / rain(2)).read_bytes() == days[rain(2)]
+    cube = PRODUCTS["IMERG_DAILY"].open(wanted.folder, BOX)  # cut and whole ones in one cube
+    assert dict(cube.sizes) == {"time": 3, "y": 6, "x": 6}
+
+
+def test_results_stand_on_pages(served, wanted):
+    served[1].page_size = 1
+    assert get(served, wanted).cut == 3
+    assert not any("evil" in path for _, path, _ in served[0].asked)
+
+
+def test_results_resume_and_are_patient(served, wanted):
+    kept = rain(1).replace(".nc4", "_subsetted.nc4")
+    served[0].faults = {kept: ["cut", "503"]}
+    told = get(served, wanted)
+    assert (told.cut, told.retried, told.failures) == (3, 2, [])
+    assert any(one.startswith("bytes=") for one in served[0].ranges(kept))
+
+
+@pytest.mark.parametrize("fault", ["401", "403", "404", "html"])
+def test_a_result_that_does_not_come_is_taken_whole(fault, served, wanted, days):
+    """And a refusal there closes no archive."""
+    served[0].faults = {name.replace(".nc4", "_subsetted.nc4"): [fault] * 9 for name in days}
+    told = get(served, wanted)
+    assert (told.files, told.cut, told.failures) == (3, 0, [])
+
+
+def test_a_result_that_lacks_some_of_the_box_is_taken_whole(served, wanted):
+    west, south, east, north = BOX
+    served[1].cut = lambda content, box, names: harmony_cut(
+        content, (west, south + 0.5, east, north), names
+    )
+    told = get(served, wanted)
+    assert (told.files, told.cut) == (3, 0)
+    assert "expected all cells of 146, -36, 149, -33" in told.notes[0]
+
+
+def test_a_result_of_another_variable_is_taken_whole(served, wanted):
+    served[1].cut = lambda content, box, names: harmony_cut(content, box, ["randomError"])
+    told = get(served, wanted)
+    assert (told.files, told.cut) == (3, 0)
+
+
+# --- what a server may not do
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../evil.nc4",
+        "..%2f..%2f" + rain(1),
+        "/etc/cron.d/" + rain(1),
+        "x" * 5000,
+        "",
+    ],
+)
+def test_no_name_of_a_result_leads_out_of_the_folder(name, served, wanted, tmp_path, days):
+    served[1].names = {rain(1): name}
+    before = everything(tmp_path.parent)
+    told = get(served, wanted)
+    assert (told.files, told.failures) == (3, [])
+    new = {one.partition("data/")[2] for one in everything(tmp_path.parent) - before}
+    assert new - {".vadose.lock"} == {"fetched.jsonl", *(f"IMERG_DAILY/{one}" for one in days)}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://localhost:1/" + rain(1),
+        "https://example.org/" + rain(1),
+        "file:///etc/passwd?" + rain(1),
+        "s3://bucket/" + rain(1).replace(".nc4", "_subsetted.nc4"),
+        "not an address " + rain(1),
+    ],
+)
+def test_a_result_at_another_host_is_not_asked_for(link, served, wanted):
+    served[1].links = {rain(1): link}
+    told = get(served, wanted)
+    assert (told.files, told.cut, told.failures) == (3, 2, [])
+
+
+def test_no_credentials_and_no_signature_are_written(served, wanted, tmp_path):
+    link = f"{served[0].url}/data/{rain(1)}_s.nc4?X-Amz-Signature=s3cret"
+    served[0].files[f"{rain(1)}_s.nc4"] = harmony_cut(served[0].files[rain(1)], WIDER, [])
+    served[1].links = {rain(1): link}
+    get(served, wanted)
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"s3cret" not in stored
+    assert b"t0ken" not in stored
+
+
+# --- jobs are gone on with
+
+
+def test_a_stopped_run_goes_on_with_its_job(served, wanted):
+    served[1].states = [["running", "running", "successful"]]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(served, wanted, progress=stop)
+    text = (wanted.folder.parent / "fetched.jsonl").read_text()
+    assert '"job":' in text
+    told = get(served, wanted)
+    assert told.failures == []
+    assert told.kept + told.files == 3
+    assert len(served[1].forms) == 1
+    last = json.loads((wanted.folder.parent / "fetched.jsonl").read_text().splitlines()[-1])
+    assert last["job_over"] in served[1].jobs  # all of it is here
+
+
+def test_a_job_that_was_forgotten_is_asked_for_anew_once(served, wanted):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(served, wanted, progress=stop)
+    served[1].jobs.clear()
+    for name in rows_of(wanted):
+        (wanted.folder / name).unlink()
+    told = get(served, wanted)
+    assert (told.cut, told.failures, len(served[1].forms)) == (3, [], 2)
+
+
+def test_results_that_were_thrown_away_are_asked_for_anew(served, wanted):
+    served[1].states = [["running", "running"]]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(served, wanted, progress=stop)
+    served[1].expires = "2020-01-01T00:00:00.000Z"
+    assert get(served, wanted).failures == []
+    assert len(served[1].forms) == 2
+
+
+def test_a_queue_that_does_not_move_is_left_for_the_next_run(served, wanted):
+    served[1].states = [["accepted"]]
+    told = get(served, wanted, policy=replace(QUICK, longest_wait=0.05))
+    assert told.files == 0
+    assert "found a job that has not moved" in str(told.failures[0].problem)
+    assert "--whole" in str(told.failures[0].problem)
+    (job,) = served[1].jobs.values()
+    job["states"] = ["successful"]
+    assert get(served, wanted).cut == 3
+    assert len(served[1].forms) == 1
+
+
+def test_a_manifest_with_a_strange_job_asks_no_strange_address(served, wanted):
+    wanted.folder.parent.mkdir(parents=True)
+    row = {"job": "../../evil", "collection": "C1-TEST", "box": list(BOX), "granules": ["G0-TEST"]}
+    lines = [row, {**row, "job": 4}, {"job": [1]}, {**row, "box": "x"}]
+    text = "\n".join(json.dumps(one) for one in lines)
+    (wanted.folder.parent / "fetched.jsonl").write_text(text + "\n")
+    assert get(served, wanted).cut == 3
+    assert not any("evil" in path for _, path, _ in served[0].asked)
+
+
+# --- a wider box
+
+
+def test_a_wider_box_is_noticed_by_the_plan_and_fetched_again(served, wanted, tmp_path, days):
+    get(served, wanted)
+    assert plan(wanted).here == 3
+    wider = replace(wanted, region=WIDER)
+    planned = plan(wider)
+    assert (planned.here, planned.too_small, planned.left) == (0, 3, 3)
+    told = get(served, wider)
+    assert (told.files, told.cut, told.failures) == (3, 3, [])
+    assert plan(wider).here == plan(wanted).here == 3
+    (tmp_path / "whole").mkdir()
+    assert_same_as_whole(wider, days, tmp_path / "whole", WIDER)
+    before = served[0].count()
+    assert get(served, wanted).kept == 3  # the narrower one is in it
+    assert served[0].count("/harmony") == served[0].count("/harmony")
+    assert served[0].count("/data") == sum(
+        p.startswith("/data") for _, p, _ in served[0].asked[:before]
+    )
+
+
+def test_two_recipes_of_one_folder_do_not_take_turns(served, wanted):
+    other = replace(wanted, region=(140.0, -30.0, 142.0, -28.0))
+    get(served, wanted)
+    get(served, other)
+    assert rows_of(wanted)[rain(1)]["box"] == [140.0, -36.0, 149.0, -28.0]
+    forms = len(served[1].forms)
+    assert get(served, wanted).kept == get(served, other).kept == 3
+    assert len(served[1].forms) == forms
+
+
+def test_a_variable_that_was_cut_off_is_fetched_again(tmp_path, served):
+    served[0].granules.clear()
+    name = "GLDAS_NOAH025_3H.A20191201.0000.021.nc4"
+    served[0].add_granule(name, write_gldas(tmp_path / name).read_bytes(), collection="C1-TEST")
+    served[1].can_cut(variables=LAYERS)
+    day = ("2019-12-01", "2019-12-01")
+    moist = Wanted("GLDAS_NOAH", tmp_path / "data/GLDAS", BOX, day, ("soil_moisture",))
+    warm = replace(moist, variables=("land_surface_temperature",))
+    get(served, moist)
+    assert (plan(moist).here, plan(warm).here) == (1, 0)
+    told = get(served, warm)
+    assert (told.files, told.failures) == (1, [])
+    cube = PRODUCTS["GLDAS_NOAH"].open(moist.folder)
+    assert {"soil_moisture", "land_surface_temperature"} <= set(cube.data_vars)
+
+
+def test_products_of_the_same_files_get_what_both_need(tmp_path, served):
+    served[0].granules.clear()
+    name = "GLDAS_NOAH025_3H.A20191201.0300.021.nc4"
+    served[0].add_granule(name, write_gldas(tmp_path / name).read_bytes(), collection="C1-TEST")
+    served[1].can_cut(variables=LAYERS)
+    folder, day = tmp_path / "data/GLDAS", ("2019-12-01", "2019-12-01")
+    both = [
+        Wanted("GLDAS_NOAH", folder, BOX, day, ("soil_moisture",)),
+        Wanted("GLDAS_NOAH_FLUXES", folder, BOX, day, ("precipitation",)),
+    ]
+    told = get(served, *both)
+    assert (told.files, told.cut, told.failures) == (1, 1, [])
+    assert served[1].forms[0]["variable"] == ["Rainf_f_tavg,SoilMoi0_10cm_inst"]
+    assert all(plan(one).here == 1 for one in both)
+    before = served[0].count("/harmony")
+    assert get(served, *both).kept == 2
+    assert served[0].count("/harmony") == before
+
+
+def test_a_failed_download_leaves_the_narrow_file_as_it_is(served, wanted):
+    get(served, wanted)
+    held = (wanted.folder / rain(1)).read_bytes()
+    served[0].faults = {"search": ["503"] * 9}
+    told = get(served, replace(wanted, region=WIDER))
+    assert told.failures
+    assert (wanted.folder / rain(1)).read_bytes() == held
+
+
+# --- cropped after it came
+
+
+def test_what_came_whole_is_cropped_on_request(served, wanted, days, tmp_path):
+    served[1].abilities.clear()
+    told = get(served, wanted, crop=True)
+    assert (told.files, told.cut, told.failures) == (3, 3, [])
+    assert "IMERG_DAILY: cropped to the box after they came whole (3 files)." in told.notes
+    row = rows_of(wanted)[rain(1)]
+    assert row["box"] == list(BOX)
+    assert row["cut_by"] == "vadose"
+    assert row["came"]["size"] == len(days[rain(1)])
+    assert len(row["came"]["sha256"]) == len(row["sha256"]) == 64
+    assert row["came"]["sha256"] != row["sha256"]
+    assert (wanted.folder / rain(1)).stat().st_size == row["size"] < len(days[rain(1)]) / 3
+    (tmp_path / "whole").mkdir()
+    assert_same_as_whole(wanted, days, tmp_path / "whole")
+    before = served[0].count()
+    assert get(served, wanted).kept == 3
+    assert served[0].count() == before
+    assert get(served, replace(wanted, region=WIDER), crop=True).files == 3
+    assert_same_as_whole(replace(wanted, region=WIDER), days, tmp_path / "whole", WIDER)
+    assert not list(tmp_path.rglob("*.cropped"))
+
+
+def test_a_cut_file_is_not_cropped_again(served, wanted):
+    told = get(served, wanted, crop=True)
+    assert told.cut == 3
+    assert rows_of(wanted)[rain(1)]["cut_by"] == "Harmony"
+
+
+def test_tiles_are_the_smallest_unit_there_is(served, tmp_path):
+    served[0].granules.clear()
+    name = "MOD13A2.A2019337.h29v12.061.2020289000000.hdf"
+    served[0].add_granule(name, b"\x0e\x03\x13\x01 tile", collection="C1-TEST")
+    tiles = Wanted("MOD13A2", tmp_path / "data/MOD13A2", BOX, DAYS)
+    told = get(served, tiles, crop=True)
+    assert (told.files, told.cut) == (1, 0)
+    assert told.notes == [
+        "MOD13A2: not cropped, its tiles are the smallest unit there is (1 files)."
+    ]
+    assert served[0].count("/harmony") == 0
+
+
+def test_what_cannot_be_cropped_is_kept_whole_and_told(served, wanted):
+    served[1].abilities.clear()
+    served[0].granules.clear()
+    served[0].add_granule(rain(1), b"\x89HDF\r\n\x1a\n damaged", collection="C1-TEST")
+    told = get(served, wanted, crop=True)
+    assert (told.files, told.cut) == (1, 0)
+    assert "not cropped" in told.notes[-1]
+    assert "kept whole (1 files)" in told.notes[-1]
+
+
+# --- readers of parts
+
+
+MAPS = {
+    "SPL3SMP": ("SMAP_L3_SM_P_20191201_R18290_001.h5", write_smap),
+    "SPL3SMP_PM": ("SMAP_L3_SM_P_20191201_R18290_001.h5", write_smap),
+    "SPL4SMGP": ("SMAP_L4_SM_gph_20191201T013000_Vv8010_001.h5", write_level4),
+    "GLDAS_NOAH": ("GLDAS_NOAH025_3H.A20191201.0000.021.nc4", write_gldas),
+    "GLDAS_NOAH_FLUXES": ("GLDAS_NOAH025_3H.A20191201.0000.021.nc4", write_gldas),
+}
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    """Whole granules of each product."""
+    folder = tmp_path_factory.mktemp("maps")
+    for name, write in dict(MAPS.values()).items():
+        write(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("product", MAPS)
+@pytest.mark.parametrize("box", [BOX, (-180.0, 60.0, -170.0, 84.0), (170.0, -60.0, 180.0, -50.0)])
+def test_readers_give_of_a_part_what_they_give_of_the_whole(product, box, tmp_path, maps):
+    whole = maps / MAPS[product][0]
+    part = tmp_path / whole.name
+    cut = wanted_cut(product, box, ())
+    crop_file(whole, part, [product], cut)
+    check_cut(part, Need(cut, {product: ()}), cut)
+    check_same(whole, part, [product], box)
+    first, second = (PRODUCTS[product].open(path, box) for path in (whole, part))
+    assert list(first.data_vars) == list(second.data_vars)
+    for variable in first.data_vars:
+        assert first[variable].values.tobytes() == second[variable].values.tobytes()
+        assert first[variable].variable.identical(second[variable].variable)
+    assert first["time"].values == second["time"].values
+    held = grid_of(PRODUCTS[product].open(part))
+    assert held.shape.y <= first.sizes["y"] + 2
+    assert held.shape.x <= first.sizes["x"] + 2
+    assert part.stat().st_size < whole.stat().st_size
+    # files of both kinds are one cube
+    assert PRODUCTS[product].open([whole, part], box).attrs["duplicate_times_dropped"] == 1
+
+
+def test_a_part_keeps_the_attributes_and_the_metadata(tmp_path):
+    whole = write_smap(tmp_path / MAPS["SPL3SMP"][0])
+    part = tmp_path / "part.h5"
+    crop_file(whole, part, ["SPL3SMP_AM"], wanted_cut("SPL3SMP_AM", BOX, ("soil_moisture",)))
+    with h5py.File(part) as file, h5py.File(whole) as source:
+        group = file["Soil_Moisture_Retrieval_Data_AM"]
+        assert set(group) == {
+            "soil_moisture", "retrieval_qual_flag", "surface_flag", "latitude", "longitude"
+        }  # fmt: skip
+        assert "Soil_Moisture_Retrieval_Data_PM" not in file
+        own = source["Soil_Moisture_Retrieval_Data_AM/soil_moisture"]
+        assert dict(group["soil_moisture"].attrs) == dict(own.attrs)
+        assert group["soil_moisture"].dtype == own.dtype
+        assert file["Metadata/Extent"].attrs["rangeBeginningDateTime"].startswith("2019-12-01")
+        assert file.attrs["Conventions"] == "CF"
+
+
+@pytest.mark.parametrize("told_by", ["x_and_y", "indices", "degrees"])
+def test_a_part_of_a_smap_map_is_placed_by_whatever_tells_it(told_by, tmp_path):
+    """As NASA's services cut it: with their own coordinates, or with none but those off the swath."""
+    whole = write_smap(tmp_path / MAPS["SPL3SMP"][0])
+    part = tmp_path / "SMAP_L3_SM_P_20191201_R18290_001_subsetted.nc4"
+    grid = named_grid("EASE2_36km")
+    rows, columns = slice(120, 150), slice(700, 740)
+    with h5py.File(whole) as source, h5py.File(part, "w") as file:
+        for group in ("Soil_Moisture_Retrieval_Data_AM", "Soil_Moisture_Retrieval_Data_PM"):
+            ending = "_pm" if group.endswith("PM") else ""
+            for name, array in source[group].items():
+                if told_by == "degrees" or not name.startswith(("lat", "lon")):
+                    file[f"{group}/{name}"] = array[rows, columns]
+                    file[f"{group}/{name}"].attrs.update(array.attrs)
+            if told_by == "x_and_y":
+                file[f"{group}/x"] = grid.affine.c + grid.affine.a * (np.arange(700, 740) + 0.5)
+                file[f"{group}/y"] = grid.affine.f + grid.affine.e * (np.arange(120, 150) + 0.5)
+            elif told_by == "indices":
+                is_seen = source[f"{group}/soil_moisture{ending}"][rows, columns] != -9999
+                row, column = np.mgrid[120:150, 700:740]
+                file[f"{group}/EASE_row_index{ending}"] = np.where(is_seen, row, 65534).astype("u2")
+                file[f"{group}/EASE_column_index{ending}"] = np.where(
+                    is_seen, column, 65534
+                ).astype("u2")
+    cube, every = PRODUCTS["SPL3SMP"].open(part), PRODUCTS["SPL3SMP"].open(whole)
+    assert grid_of(cube) == grid[rows, columns]
+    for name in cube.data_vars:
+        own = every[name].isel(y=rows, x=columns)
+        assert cube[name].values.tobytes() == own.values.tobytes()
+
+
+def test_a_part_of_a_smap_map_that_tells_no_place_is_refused(tmp_path):
+    whole = write_smap(tmp_path / MAPS["SPL3SMP"][0])
+    part = tmp_path / "SMAP_L3_SM_P_20191201_R18290_002.h5"
+    with h5py.File(whole) as source, h5py.File(part, "w") as file:
+        for group in ("Soil_Moisture_Retrieval_Data_AM", "Soil_Moisture_Retrieval_Data_PM"):
+            for name, array in source[group].items():
+                values = array[120:150, 700:740]
+                file[f"{group}/{name}"] = (
+                    np.full_like(values, -9999) if name[:3] in ("lat", "lon") else values
+                )
+                file[f"{group}/{name}"].attrs.update(array.attrs)
+    with pytest.raises(
+        FileProblem, match=r"\(406, 964\) of SPL3SMP, or a part of it that says where"
+    ):
+        PRODUCTS["SPL3SMP"].open(part)
+    with h5py.File(part, "r+") as file:
+        for name, step in (("row", 2), ("column", 1)):
+            steps = (np.arange(30)[:, None] + np.zeros((30, 40))) * step
+            file[f"Soil_Moisture_Retrieval_Data_AM/EASE_{name}_index"] = steps.astype("u2")
+    with pytest.raises(FileProblem, match="cells off their place: rows of maps of shape"):
+        PRODUCTS["SPL3SMP"].open(part)
+
+
+def test_a_part_that_lacks_cells_or_differs_is_refused(tmp_path):
+    name, write = MAPS["GLDAS_NOAH"]
+    whole = write(tmp_path / name)
+    part = tmp_path / "part.nc4"
+    cut = wanted_cut("GLDAS_NOAH", BOX, ())
+    crop_file(whole, part, ["GLDAS_NOAH"], cut)
+    wide = replace(cut, box=WIDER)
+    with pytest.raises(FetchProblem, match="expected all cells of 144, -38, 149, -33"):
+        check_cut(part, Need(wide, {"GLDAS_NOAH": ()}), wide)
+    need = Need(cut, {"GLDAS_NOAH": ("albedo",)})
+    with pytest.raises(FetchProblem, match="found a cut file without albedo"):
+        check_cut(part, need, cut)
+    with h5py.File(part, "r+") as file:
+        file["AvgSurfT_inst"][0, 5, 5] += 1
+    with pytest.raises(FetchProblem, match="found other values in the part than in the whole"):
+        check_same(whole, part, ["GLDAS_NOAH"], BOX)
+
+
+# --- what readers need
+
+
+def test_every_product_that_is_cut_has_a_grid_and_names():
+    cut = [name for name in PRODUCTS if is_cut(name)]
+    assert {"SPL3SMP", "SPL3SMP_E_AM", "SPL4SMAU", "IMERG", "GLDAS_NOAH"} <= set(cut)
+    for name in cut:
+        assert needed(name, ())
+        assert named_grid(whole_grid(name)[0]).shape.y > 400
+
+
+def test_a_cut_that_was_made_for_all_holds_some_and_not_the_reverse():
+    every, some = Cut(BOX), Cut(BOX, ("a",))
+    assert every.holds(some)
+    assert not some.holds(every)
+    assert some.joined(every).variables == ()
