@@ -130,6 +130,16 @@ def test_the_same_seed_gives_the_same_numbers_and_one_block_no_interval(rng):
     assert np.isfinite(once(1).total).all()
 
 
+def test_a_draw_without_variance_has_no_share(rng):
+    X = rng.normal(
+        size=(4, 3)
+    )  # two blocks, one of them with a single sample: a draw may hold that alone
+    found = sensitivity(ishigami, X, groups=SINGLE, blocks=np.array([0, 0, 0, 1]), rng=0)
+    assert not np.isinf(found.first_draws).any()
+    assert np.isnan(found.total_draws).any()
+    assert np.isnan(found.total_interval[0]).all()
+
+
 def test_every_sample_is_compared_with_another(rng):
     X = np.arange(30.0)[:, None]
     seen = []

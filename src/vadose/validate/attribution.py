@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,7 @@ def shap_values(
     """
     if X.ndim != 2:
         raise ValueProblem("X", found=f"{X.ndim} dimensions", expected="(sample, feature)")
-    try:
-        import shap
-    except ImportError as error:
-        raise MissingExtra("shap", extra="explain") from error
+    shap = _library()
     table, usual = np.asarray(X, "f8"), np.asarray(background, "f8")
     if trees is not None:
         explainer = shap.TreeExplainer(
@@ -92,6 +90,17 @@ def shap_values(
             expected="the prediction minus its mean over the background",
         )
     return values
+
+
+def _library() -> Any:
+    """Import the library; what its figures, of which none is drawn here, are warned of is left to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"shap\.plots\b")
+        try:
+            import shap
+        except ImportError as error:
+            raise MissingExtra("shap", extra="explain") from error
+    return shap
 
 
 def as_dictionaries(trees: Trees) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from vadose.validate.importance import Predict
 Array = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
+#: Variance within a draw, relative to that of all samples, up to which it is rounding alone.
+ALIKE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Sensitivity:
         Morris' μ* and σ: mean and standard deviation of the change when the group is replaced, in the
         unit of the target; σ is of the signed change.
     first_draws, total_draws
-        The indices for blocks drawn anew, dims ``(draw, group)``; NaN with fewer than two blocks.
+        The indices for blocks drawn anew, dims ``(draw, group)``; NaN with fewer than two blocks, and for
+        draws within which predictions are all the same.
     """
 
     groups: tuple[str, ...]
@@ -157,8 +160,10 @@ def sensitivity(
             plain[:, column] += np.array(measures) / pairings
             drawings[1, :, column] += weight @ first
             drawings[2, :, column] += weight @ total
-    with np.errstate(divide="ignore", invalid="ignore"):  # a draw without any sample is NaN
-        first_draws, total_draws = drawings[1:] / drawings[0]
+    # of a draw without samples, or of a single one, there is no variance to share out
+    varies = drawings[0] > ALIKE * variance
+    shares = drawings[1:] / np.where(varies, drawings[0], 1.0)
+    first_draws, total_draws = np.where(varies, shares, np.nan)
     return Sensitivity(
         groups=tuple(groups),
         variance=variance,
