@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,30 @@ def test_seams_are_held_against_those_of_the_truth(globe, tmp_path):
     assert "are seen" in remarks(1.6, 1.0)
     assert "little more seen in the product than in the truth" in remarks(1.6, 1.5)
     assert tell_checks(run, Judged(tmp_path, Summary())) is None
+
+
+def test_what_is_not_shown_has_its_reason(globe, long_run):
+    pages = {
+        name: write_report(run, with_files=False)
+        .read_text(encoding="utf-8")
+        .split('id="absent"')[1]
+        for name, run in (("globe", globe), ("days", long_run))
+    }
+    assert "The run has one date." in pages["globe"]
+    assert "vadose validate RUN --stations PATH" in pages["globe"]
+    assert "Product against truth" not in pages["globe"], "it is drawn"
+    assert "The day with most gaps" not in pages["days"]
+    assert "No truth was withheld" in pages["days"]
+    assert "--hat A --hat B --hat C" in pages["days"]
+
+
+def test_the_day_on_maps_is_one_with_a_coarse_input(long_run):
+    record = read_run(long_run)
+    coarse = record.coarse.load()
+    coarse["soil_moisture"][:6] = np.nan  # the product is full on all days
+    scene = read_scene(replace(record, coarse=coarse))
+    assert scene.when == "2020-03-07"
+    assert np.isfinite(scene.coarse).all()
 
 
 def test_closure_is_one_number_wherever_it_stands(globe, tmp_path):

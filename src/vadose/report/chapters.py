@@ -296,12 +296,13 @@ def closing(run: Run, scene: Scene, judged: Judged | None) -> Chapter:
     """Tell of closure, seams and resolution, and of what aligning the sources did."""
     closed = np.abs(scene.closure)
     largest = checks.closure_max(run, judged, run.manifest.method)
-    if not np.isfinite(largest):
+    is_of_all = bool(np.isfinite(largest))
+    if not is_of_all:
         largest = float(closed.max()) if closed.size else float("nan")
     step = float(run.product[run.manifest.target].attrs.get("quantization_step", 0.0))
-    is_rounding = largest <= ROUNDING + step / 2
+    rounding = max(ROUNDING, step)
     plates = []
-    if closed.size and closed.max() > ROUNDING + step / 2:
+    if closed.size and closed.max() > rounding:
         plates.append(
             Plate(
                 "closure",
@@ -315,10 +316,10 @@ def closing(run: Run, scene: Scene, judged: Judged | None) -> Chapter:
             "cells": tables.whole(closed.size),
             "largest": tables.small(largest),
             "typical": tables.small(float(np.median(closed)) if closed.size else float("nan")),
-            "is_rounding": is_rounding,
+            "is_rounding": largest <= rounding,
             "step": tables.small(step) if step else "",
-            "when": scene.when,
-            "has_dates": run.product.sizes.get("time", 1) > 1,
+            "when": scene.when if run.product.sizes.get("time", 1) > 1 else "",
+            "is_of_all": is_of_all,
         },
         "checks": checks.tell_checks(run, judged),
         "alignment": checks.read_alignment(run),

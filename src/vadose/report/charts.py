@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -302,6 +303,22 @@ def closure_histogram(residual: Array, *, unit: str) -> Figure:
     axes.set_ylabel("cells", fontsize=8.5, color=INK)
     axes.tick_params(axis="y", which="minor", length=0)
     return figure
+
+
+def wrapped(text: str, width: int = 24) -> str:
+    r"""Write a label on two lines rather than cut it; what two lines do not hold is cut.
+
+    Examples
+    --------
+    >>> wrapped("Random forest, as in the papers")
+    'Random forest, as in the\npapers'
+    """
+    lines = textwrap.wrap(short(text, 2 * width), width, break_long_words=True)
+    return (
+        "\n".join([*lines[:1], short(" ".join(lines[1:]), width)])
+        if len(lines) > 1
+        else "".join(lines)
+    )
 
 
 def short(text: str, length: int = 38) -> str:

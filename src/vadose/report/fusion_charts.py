@@ -41,6 +41,7 @@ def errors_by_age(told: Told) -> Figure:
     names = [row.filler for row in told.found.scores]
     colours = method_colours(names, told.found.method)
     kinds = [(kind, words) for kind, words in KINDS if (table["kind"] == kind).any()]
+    limit = 1.6 * float(table.loc[is_true(table["is_small"]).eq(False), "rmse"].max())
     figure = new_figure(9.6, 3.5)
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, (kind, words) in zip(panels, kinds, strict=True):
@@ -54,6 +55,10 @@ def errors_by_age(told: Told) -> Figure:
             if {"rmse_lower", "rmse_upper"} <= set(own.columns):
                 axes.vlines(at, own["rmse_lower"], own["rmse_upper"], color=colours[name],
                             linewidth=1.0, alpha=0.6)  # fmt: skip
+                # a line that is cut off looks like one that ends there
+                goes_on = own["rmse_upper"].to_numpy("f8") > limit
+                axes.plot(at[goes_on], np.full(goes_on.sum(), limit), "^", color=colours[name],
+                          markersize=4, clip_on=False)  # fmt: skip
             small = is_true(own["is_small"]).to_numpy()
             for mask, fill in ((small, "white"), (~small, colours[name])):
                 axes.plot(at[mask], rmse[mask], "o", markersize=5, color=colours[name],
@@ -62,9 +67,8 @@ def errors_by_age(told: Told) -> Figure:
         ticks = [f"{label}\nn {count:,.0f}" for label, count in counts.items()]
         axes.set_xticks(range(len(labels)), ticks)
         set_title(axes, words)
-    top = float(table.loc[is_true(table["is_small"]).eq(False), "rmse"].max())
-    if np.isfinite(top):
-        panels[0].set_ylim(0, 1.6 * top)
+    if np.isfinite(limit):
+        panels[0].set_ylim(0, limit)
     panels[0].set_ylabel("RMSE (m³ m⁻³)", fontsize=8.5, color=INK)
     from matplotlib.lines import Line2D
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vadose.report import chapters, figures, tables, verdict
+from vadose.report.absent import tell_absent
 from vadose.report.chapters import Chapter
 from vadose.report.choices import tell_choices
 from vadose.report.correction import correction_remark, tell_correction
@@ -71,6 +72,7 @@ def write_report(
     told = _content(record, scene, pictures) | {
         name: value for part in parts for name, value in part.told.items()
     }
+    told["absent"] = tell_absent(record, pictures, told)
     page = templates.get_template("report.html.j2").render(told)
     target = run / "report.html"
     with replaced(target, overwrite=True) as partial:

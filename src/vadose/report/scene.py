@@ -63,7 +63,7 @@ class Pairs:
 
 
 def read_scene(run: Run) -> Scene:
-    """Read the moment at which the product has most values; the first of equals.
+    """Read the moment at which product and coarse input have most values; the first of equals.
 
     Of a long record so many moments are looked at, evenly chosen, as keep reading short.
     """
@@ -74,8 +74,12 @@ def read_scene(run: Run) -> Scene:
         steps, cells = product.sizes["time"], run.fine_grid.shape.x * run.fine_grid.shape.y
         most = min(steps, max(MOST_LOOKED_AT // cells, 1))
         places = np.unique(np.linspace(0, steps - 1, most).round().astype("i8"))
-        count = product.isel(time=places).notnull().sum(["y", "x"]).values
-        place = int(places[np.argmax(count)])
+        shares = product.isel(time=places).notnull().mean(["y", "x"]).values
+        given = run.coarse[target]
+        if "time" in given.dims:  # a filled product is as full on days that were hardly observed
+            known = given.reindex(time=product["time"].values[places]).notnull()
+            shares = shares + known.mean(["y", "x"]).values
+        place = int(places[np.argmax(shares)])
         when = day_words(product["time"].values[place])
     owner = owners(run.fine_grid, run.coarse_grid)
     coarse, fine = _moment(run.coarse[target], product, place), _moment(product, product, place)

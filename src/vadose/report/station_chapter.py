@@ -24,6 +24,7 @@ def stations(run: Run, judged: Judged | None) -> Chapter:
     told: dict[str, Any] = {
         "stations": tell_stations(judged, told_already=run.manifest.warnings),
         "why_no_series": why_no_series(series),
+        "has_rain": series is not None and series.rain is not None,
     }
     plates = [*_over_stations(run, judged), *_over_strata(run, judged)]
     if series is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from odc.geo.geobox import GeoBox
 
-from vadose.report.charts import short
+from vadose.report.charts import short, wrapped
 from vadose.report.figures import draw_map
 from vadose.report.frames import frame_of
 from vadose.report.graticule import draw_graticule
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: Metrics of the box plots, their titles, and where the best value lies.
 BOXES = (("r", "R", "higher is better"), ("ubrmse", "ubRMSE", "lower is better"))
 SIGNED = (("bias", "bias", "zero is best"), ("rmse", "RMSE", "lower is better"))
+#: Least correlation that a Taylor diagram has room for.
+RAY = -0.35
 #: Share of scores beyond which points of a box plot are left out of its axis.
 SHOWN = (0.005, 0.995)
 
@@ -69,7 +71,7 @@ def boxes(
             values = scores.loc[scores["product"] == name, metric].to_numpy("f8")
             values = values[np.isfinite(values)]
             if not values.size:
-                axes.text(0.02, row, "none", transform=axes.get_yaxis_transform(), va="center",
+                axes.text(0.02, row, "not defined", transform=axes.get_yaxis_transform(), va="center",
                           fontsize=7.5, color=FAINT)  # fmt: skip
                 continue
             shown.append(values)
@@ -90,7 +92,7 @@ def boxes(
             better if metric == "r" else f"{pretty_unit(unit)}, {better}", fontsize=8, color=FAINT
         )
         axes.locator_params(axis="x", nbins=4)
-    panels[0].set_yticks(range(len(names)), [short(titles[name], 30) for name in names])
+    panels[0].set_yticks(range(len(names)), [wrapped(titles[name]) for name in names])
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     for label, name in zip(panels[0].get_yticklabels(), names, strict=True):
         label.set_fontweight("bold" if name == published else "normal")
@@ -225,11 +227,16 @@ def taylor(points: pd.DataFrame, titles: Mapping[str, str], published: str) -> F
     figure = new_figure(5.4, 5.4)
     axes = figure.subplots()
     axes.set_aspect("equal")
-    least = float(np.nanmin([0.0, *middle["r"]]))
-    start = -0.35 * largest if least < 0 else 0.0
+    own_r = points.loc[points["product"] == published, "r"]
+    least = float(np.nanmin([0.0, *middle["r"], *own_r]))
+    start = RAY * largest if least < 0 else 0.0
     _taylor_grid(axes, largest, is_wide=least < 0)
     own = points[(points["station"] != "") & (points["product"] == published)]
-    axes.plot(*_place(own), ".", color=colours.get(published, INK), markersize=3.4, alpha=0.5)
+    is_in = (own["ratio"] <= largest) & (own["r"] >= (RAY if least < 0 else 0.0))
+    axes.plot(
+        *_place(own[is_in]), ".", color=colours.get(published, INK), markersize=4.6, alpha=0.6
+    )
+    beyond = int((~is_in).sum())
     for name in names:
         at = _place(middle[middle["product"] == name])
         axes.plot(
@@ -239,12 +246,15 @@ def taylor(points: pd.DataFrame, titles: Mapping[str, str], published: str) -> F
             color=colours[name],
             markeredgecolor="white",
             zorder=5,
-            label=short(titles[name], 24),
+            label=wrapped(titles[name]),
         )
     axes.plot([1], [0], marker="*", markersize=13, color=MEASURED, zorder=6, clip_on=False,
               label="measured", linestyle="none")  # fmt: skip
     axes.set(xlim=(start, largest * 1.02), ylim=(0, largest * 1.1), yticks=[])
-    axes.set_xlabel("standard deviation ÷ that of the stations", fontsize=8.5, color=INK)
+    words = "standard deviation ÷ that of the stations"
+    if beyond:
+        words += f"\n{beyond} of {len(own)} stations lie beyond and are not drawn"
+    axes.set_xlabel(words, fontsize=8.5, color=INK)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8, labelcolor=INK)
     return figure
 
@@ -267,7 +277,7 @@ def _taylor_grid(axes: Axes, largest: float, *, is_wide: bool) -> None:
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color("#b6bec4")
     axes.tick_params(labelsize=8, labelcolor=INK, color="#b6bec4", length=3)
-    half = np.linspace(0, np.pi * (0.62 if is_wide else 0.5), 200)
+    half = np.linspace(0, np.arccos(RAY) if is_wide else np.pi / 2, 200)
     for radius in np.arange(0.5, largest + 1e-9, 0.5):
         line = "-" if radius == 1 else (0, (3, 3))
         axes.plot(radius * np.cos(half), radius * np.sin(half), color="#b6bec4",
@@ -327,6 +337,7 @@ def station_map(places: pd.DataFrame, grid: GeoBox, *, unit: str) -> Figure:
         clear_axes(bar.ax)
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, labelcolor=FAINT)
+        bar.ax.locator_params(axis="x", nbins=5)
         bar.set_label(
             f"gain in ubRMSE ({pretty_unit(unit)}); blue is better",
             fontsize=8.5,
@@ -341,7 +352,10 @@ def concise_dates(axes: Axes) -> None:
 
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    # beside the axis stands the year alone: a month there is that of the last label, not of all
+    years = ["", "%Y", "%Y", "%Y", "%Y %b", "%Y %b %d"]
+    formatter: Any = ConciseDateFormatter(locator, offset_formats=years)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
     axes.xaxis.get_offset_text().set(fontsize=8, color=FAINT)
 
 
