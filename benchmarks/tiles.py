@@ -116,6 +116,12 @@ def megabytes(pid: int) -> float:
     return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024  # type: ignore[union-attr]
 
 
+def cpu(pid: int) -> float:
+    """Give the seconds that a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Connection:
     """Is one connection that is kept open, as a browser's."""
 
@@ -182,19 +188,21 @@ async def measure(port: int, pid: int, clients: int, rounds: int) -> dict[str, f
     rng = np.random.default_rng(1)
     await Connection(port).get("/api/map")
     print(
-        f"{'':24s}{'requests':>9s}{'median':>9s}{'95 %':>9s}{'most':>9s}{'errors':>8s}{'peak MB':>9s}"
+        f"{'':24s}{'requests':>9s}{'median':>9s}{'95 %':>9s}{'most':>9s}{'errors':>8s}{'CPU':>8s}{'peak MB':>9s}"
     )
     first = [f"/api/tiles/{layer}/2019-07-01/4/12/6.png" for layer in LAYERS]
     requests = wrong = 0
 
     async def part(name: str, paths: list[str], at_once: int) -> np.ndarray:
         nonlocal requests, wrong
+        before = cpu(pid)
         taken, errors = await ask_all(port, paths, at_once)
+        each = 1000 * (cpu(pid) - before) / len(paths)
         requests, wrong = requests + len(taken), wrong + errors
         median, most = np.median(taken), taken.max()
         print(
             f"{name:24s}{len(taken):9d}{median:7.0f}ms{np.quantile(taken, 0.95):7.0f}ms{most:7.0f}ms"
-            f"{errors:8d}{megabytes(pid):9.0f}"
+            f"{errors:8d}{each:6.0f}ms{megabytes(pid):9.0f}"
         )
         return taken
 

@@ -6,18 +6,20 @@ A request names a layer and a time; both are looked up here. No word of a reques
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from vadose.errors import VadoseError
 from vadose.schema import variable
-from vadose.serve.colours import Palette
-from vadose.serve.fields import DifferenceField, Field, StoredField, bounds_of
+from vadose.serve.colours import Palette, codes
+from vadose.serve.extents import bounds_of, united
+from vadose.serve.fields import DifferenceField, Field, StoredField
 from vadose.serve.ranges import range_of
 from vadose.serve.studies import NothingToShow, Study, read_study
 from vadose.store import open_windows
@@ -63,6 +65,12 @@ class Layer:
         """Tell whether values are codes."""
         return self.palette == "origin"
 
+    @cached_property
+    def table(self) -> npt.NDArray[np.uint8]:
+        """Code of each of the 65,536 numbers that a packed layer can hold, as if they were unsigned."""
+        every = np.arange(2**16, dtype="u2").view("i2")
+        return codes(self.source.meaning(every), self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -89,10 +97,8 @@ class Catalogue:
 
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north in degrees of all layers."""
-        boxes = np.array([bounds_of(layer.source.grid) for layer in self.layers.values()])
-        low, high = boxes.min(axis=0), boxes.max(axis=0)
-        return float(low[0]), float(low[1]), float(high[2]), float(high[3])
+        """West, south, east, north in degrees of all layers; east may be beyond 180."""
+        return united([bounds_of(layer.source.grid) for layer in self.layers.values()])
 
 
 def read_catalogue(run: Path, version: str = "") -> Catalogue:
@@ -117,7 +123,7 @@ def read_catalogue(run: Path, version: str = "") -> Catalogue:
         is_shared = layer.palette == "moisture" and main is not None and layer.unit == main.unit
         low, high = shared if is_shared else range_of(layer.source, layer.palette)
         steps = _steps(layer.source, stamps, labels)
-        layers[layer.name] = Layer(**{**vars(layer), "low": low, "high": high, "steps": steps})
+        layers[layer.name] = replace(layer, low=low, high=high, steps=steps)
     return Catalogue(
         study=study,
         version=version,
@@ -191,13 +197,11 @@ def _of_product(product: xr.Dataset, target: str, stem: str, title: str) -> Iter
         if name == target:
             yield _moisture(array, stem, title, "Soil moisture")
         elif name == "origin":
-            yield Layer(
-                slug, f"Origin{short}", "About the values", "", "origin", StoredField(array)
-            )
+            yield Layer(slug, f"Origin{short}", "About the values", "", "origin", _stored(array))
         elif name in ("gap_age", "gap_length"):
             words = str(array.attrs.get("long_name", name))
             heading = words[:1].upper() + words[1:]
-            field_ = StoredField(array)
+            field_ = _stored(array)
             yield Layer(slug, heading, "About the values", _unit(array), "age", field_)
         for ending, words in {**SURENESS, **ENDS}.items():
             if name.endswith(ending) and name != target:
@@ -206,7 +210,7 @@ def _of_product(product: xr.Dataset, target: str, stem: str, title: str) -> Iter
                 palette: Palette = "uncertainty" if ending in SURENESS else "moisture"
                 group = "Uncertainty"
                 heading = f"{words}{about}{short}"
-                yield Layer(slug, heading, group, _unit(array), palette, StoredField(array))
+                yield Layer(slug, heading, group, _unit(array), palette, _stored(array))
                 break
         else:
             if name not in (target, "origin") and name.endswith("soil_moisture"):
@@ -216,7 +220,7 @@ def _of_product(product: xr.Dataset, target: str, stem: str, title: str) -> Iter
 
 
 def _moisture(array: xr.DataArray, name: str, title: str, group: str) -> Layer:
-    return Layer(name, title, group, _unit(array), "moisture", StoredField(array))
+    return Layer(name, title, group, _unit(array), "moisture", _stored(array))
 
 
 def _difference(name: str, title: str, fine: Layer, other: Field) -> Layer:
@@ -228,6 +232,10 @@ def _difference(name: str, title: str, fine: Layer, other: Field) -> Layer:
         "difference",
         DifferenceField(fine.source, other),
     )
+
+
+def _stored(array: xr.DataArray) -> StoredField:
+    return StoredField(array, array.encoding.get("source"))
 
 
 def _unit(array: xr.DataArray) -> str:
@@ -258,9 +266,12 @@ def _opened(path: Path) -> xr.Dataset | None:
     if not (path / "zarr.json").is_file():
         return None
     try:
-        return open_windows(path)
+        found = open_windows(path)
     except VadoseError as error:
         raise NothingToShow.damaged(error) from error
+    for array in found.variables.values():
+        array.encoding["source"] = path
+    return found
 
 
 def _precipitation(run: Path) -> Field | None:
@@ -270,7 +281,7 @@ def _precipitation(run: Path) -> Field | None:
         return None  # a map does without it
     if cube is None or "precipitation" not in cube or "time" not in cube["precipitation"].dims:
         return None
-    return StoredField(cube["precipitation"])
+    return _stored(cube["precipitation"])
 
 
 def _timeline(fields: list[Field]) -> Any:

@@ -61,9 +61,13 @@ def codes(values: npt.NDArray[np.floating], low: float, high: float) -> npt.NDAr
     >>> codes(np.array([-1.0, 0.0, 0.5, 1.0, np.nan]), 0.0, 1.0)
     array([  0,   0, 126, 253, 255], dtype=uint8)
     """
-    valid = np.isfinite(values)
-    scaled = (np.where(valid, values, low) - low) * (LAST / (high - low))
-    return np.where(valid, np.clip(np.rint(scaled), 0, LAST), NONE).astype("u1")
+    scaled = np.asarray(np.subtract(values, low, dtype="f4"))
+    has_none = ~np.isfinite(scaled)
+    scaled *= LAST / (high - low)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, 0, LAST, out=scaled)
+    scaled[has_none] = NONE
+    return np.asarray(scaled.astype("u1"))
 
 
 def as_hex(colour: npt.NDArray[np.uint8]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,21 +30,43 @@ class Field(Protocol):
         """Stamps; none where the field does not depend on time."""
 
     @property
-    def rows_at_once(self) -> int:
-        """Rows that a chunk on disk holds."""
+    def chunk(self) -> tuple[int, int, int]:
+        """Steps, rows and columns of the least part that is read from disk."""
 
-    def read(self, step: int, rows: slice, columns: slice) -> Numbers:
-        """Read a window ``(y, x)`` of one step; NaN where there is no value."""
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Rows and columns of a part that is quick to read at once."""
+
+    def stored(self, steps: slice, rows: slice, columns: slice) -> Numbers:
+        """Read a window ``(time, y, x)`` as it is stored; `meaning` tells the numbers."""
+
+    def meaning(self, stored: Numbers) -> Numbers:
+        """Give the numbers that stored ones stand for; NaN where there is no value."""
 
     def series(self, row: int, column: int) -> Numbers:
         """Read all steps ``(time,)`` of one cell."""
 
 
+def read(source: Field, step: int, rows: slice, columns: slice) -> Numbers:
+    """Read a window ``(y, x)`` of one step; NaN where there is no value."""
+    return source.meaning(source.stored(slice(step, step + 1), rows, columns)[0])
+
+
 @dataclass(frozen=True)
 class StoredField:
-    """Is one variable of a cube that was opened by `vadose.store.open_windows`."""
+    """Is one variable of a cube that was opened by `vadose.store.open_windows`.
+
+    Attributes
+    ----------
+    array
+        The variable, read when asked for.
+    path
+        The store it lies in: numbers that are packed in 16 bits are then read without being unpacked, for
+        a picture needs a table of 65,536 entries instead.
+    """
 
     array: xr.DataArray
+    path: Path | None = None
 
     @cached_property
     def grid(self) -> GeoBox:
@@ -57,22 +80,55 @@ class StoredField:
             return np.array([], "M8[ns]")
         return np.asarray(self.array["time"].values).astype("M8[ns]")
 
-    @property
-    def rows_at_once(self) -> int:
-        """Rows that a chunk on disk holds."""
-        chunks = self.array.encoding.get("preferred_chunks") or {}
-        return int(chunks.get("y", 256))
+    @cached_property
+    def chunk(self) -> tuple[int, int, int]:
+        """Steps, rows and columns of a chunk."""
+        sides = self._sides("chunks")
+        return sides.get("time", 1), sides["y"], sides["x"]
 
-    def read(self, step: int, rows: slice, columns: slice) -> Numbers:
-        """Read a window ``(y, x)`` of one step; NaN where there is no value."""
-        part = self.array.isel({"y": rows, "x": columns})
-        if "time" in part.dims:
-            part = part.isel(time=step)
-        return np.asarray(part.values)
+    @cached_property
+    def shard(self) -> tuple[int, int]:
+        """Rows and columns of a shard; of a store without shards, those of a chunk."""
+        sides = self._sides("shards") or self._sides("chunks")
+        return sides["y"], sides["x"]
+
+    def _sides(self, key: str) -> dict[str, int]:
+        sides = self.array.encoding.get(key)
+        if not sides:
+            return {} if key == "shards" else dict(zip("yx", self.grid.shape.yx, strict=True))
+        return {str(dim): int(side) for dim, side in zip(self.array.dims, sides, strict=True)}
+
+    def stored(self, steps: slice, rows: slice, columns: slice) -> Numbers:
+        """Read a window ``(time, y, x)``; of a static field there is one step."""
+        source = self.array.variable if self._packed is None else self._packed
+        if "time" not in self.array.dims:
+            return np.asarray(source[rows, columns])[None]
+        return np.asarray(source[steps, rows, columns])
+
+    def meaning(self, stored: Numbers) -> Numbers:
+        """Unpack numbers of 16 bits; others stand for themselves."""
+        if self._packed is None:
+            return stored
+        packing = self.array.encoding
+        scale, offset = np.float32(packing["scale_factor"]), np.float32(packing["add_offset"])
+        numbers = stored.astype("f4") * scale + offset
+        numbers[stored == packing["_FillValue"]] = np.nan
+        return np.asarray(numbers)
 
     def series(self, row: int, column: int) -> Numbers:
         """Read all steps ``(time,)`` of one cell; of a static field one number for all."""
         return np.atleast_1d(np.asarray(self.array.isel(y=row, x=column).values))
+
+    @cached_property
+    def _packed(self) -> Any:
+        """Give the array itself where its numbers are packed in 16 bits."""
+        needed = {"scale_factor", "add_offset", "_FillValue"}
+        if self.path is None or not needed <= set(self.array.encoding):
+            return None
+        import zarr
+
+        array = zarr.open_array(self.path, path=str(self.array.name), mode="r")
+        return array if array.dtype == np.int16 and array.ndim == self.array.ndim else None
 
 
 @dataclass(frozen=True)
@@ -103,25 +159,35 @@ class DifferenceField:
         return np.intersect1d(self.fine.times, self.other.times)
 
     @property
-    def rows_at_once(self) -> int:
-        """Rows that a chunk of the fine field holds."""
-        return self.fine.rows_at_once
+    def chunk(self) -> tuple[int, int, int]:
+        """Steps, rows and columns of a chunk of the fine field."""
+        return self.fine.chunk
 
-    def read(self, step: int, rows: slice, columns: slice) -> Numbers:
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Rows and columns of a shard of the fine field."""
+        return self.fine.shard
+
+    def stored(self, steps: slice, rows: slice, columns: slice) -> Numbers:
         """Read a window of the difference."""
-        stamp = self.times[step] if self.times.size else None
-        fine = self.fine.read(_step(self.fine, stamp), rows, columns).astype("f4")
+        stamps = self.times[steps] if self.times.size else self.times
+        fine = _at(self.fine, stamps, rows, columns).astype("f4")
         row, column = self._rows[rows], self._columns[columns]
         if not ((row >= 0).any() and (column >= 0).any()):
             return np.full_like(fine, np.nan)
         top, left = row[row >= 0].min(), column[column >= 0].min()
-        there = self.other.read(
-            _step(self.other, stamp), slice(top, row.max() + 1), slice(left, column.max() + 1)
-        ).astype("f4")
-        other = there[np.clip(row - top, 0, None)[:, None], np.clip(column - left, 0, None)]
-        other[row < 0] = np.nan
-        other[:, column < 0] = np.nan
-        return np.asarray(fine - other)
+        window = slice(top, row.max() + 1), slice(left, column.max() + 1)
+        there = _at(self.other, stamps, *window).astype("f4")
+        across, along = np.clip(row - top, 0, None), np.clip(column - left, 0, None)
+        difference = fine - there.take(across, axis=1).take(along, axis=2)
+        if (row < 0).any() or (column < 0).any():
+            difference[:, row < 0] = np.nan
+            difference[:, :, column < 0] = np.nan
+        return np.asarray(difference)
+
+    def meaning(self, stored: Numbers) -> Numbers:
+        """Give the numbers, which stand for themselves."""
+        return stored
 
     def series(self, row: int, column: int) -> Numbers:
         """Read all steps of one cell."""
@@ -131,13 +197,9 @@ class DifferenceField:
             return np.full(max(self.times.size, 1), np.nan, "f4")
         other = self.other.series(across, along)
         if self.times.size:
-            fine = (
-                fine[np.searchsorted(self.fine.times, self.times)] if self.fine.times.size else fine
-            )
-            other = (
-                other[np.searchsorted(self.other.times, self.times)]
-                if self.other.times.size
-                else other
+            fine, other = (
+                numbers[np.searchsorted(field.times, self.times)] if field.times.size else numbers
+                for field, numbers in ((self.fine, fine), (self.other, other))
             )
         return np.asarray(fine - other)
 
@@ -150,10 +212,14 @@ class DifferenceField:
         return _owners(self.grid, self.other.grid, axis=1)
 
 
-def _step(field: Field, stamp: np.datetime64 | None) -> int:
-    if stamp is None or not field.times.size:
-        return 0
-    return int(np.searchsorted(field.times, stamp))
+def _at(field: Field, stamps: npt.NDArray[np.datetime64], rows: slice, columns: slice) -> Numbers:
+    """Read a window ``(time, y, x)`` at some stamps, each chunk once; a static field has one step."""
+    if not field.times.size:
+        return field.meaning(field.stored(slice(0, 1), rows, columns))
+    places = np.searchsorted(field.times, stamps)
+    first = int(places.min())
+    stored = field.stored(slice(first, int(places.max()) + 1), rows, columns)
+    return field.meaning(stored[places - first])
 
 
 def _owners(fine: GeoBox, other: GeoBox, axis: int) -> npt.NDArray[np.int64]:
@@ -163,6 +229,8 @@ def _owners(fine: GeoBox, other: GeoBox, axis: int) -> npt.NDArray[np.int64]:
     step, start = (here.e, here.f) if axis == 0 else (here.a, here.c)
     other_step, other_start = (there.e, there.f) if axis == 0 else (there.a, there.c)
     centres = start + (np.arange(count) + 0.5) * step
+    if axis == 1 and fine.crs is not None and fine.crs.geographic:
+        centres = other_start + (centres - other_start) % 360.0
     found = np.floor((centres - other_start) / other_step).astype("i8")
     found[(found < 0) | (found >= size)] = -1
     return np.asarray(found)
@@ -177,27 +245,17 @@ def cell_at(grid: GeoBox, longitude: float, latitude: float) -> tuple[int, int] 
     >>> cell_at(latlon(10.0), -175.0, 85.0), cell_at(latlon(10.0, (0, 0, 20, 20)), -5.0, 5.0)
     ((0, 0), None)
     """
-    longitude = (longitude + 180.0) % 360.0 - 180.0
-    across, along = rasterio.warp.transform("EPSG:4326", str(grid.crs), [longitude], [latitude])[:2]
+    if grid.crs is not None and grid.crs.geographic:
+        west = grid.boundingbox.left
+        across, along = [west + (longitude - west) % 360.0], [latitude]
+    else:
+        longitude = (longitude + 180.0) % 360.0 - 180.0
+        across, along = rasterio.warp.transform(
+            "EPSG:4326", str(grid.crs), [longitude], [latitude]
+        )[:2]
     if not (np.isfinite(across[0]) and np.isfinite(along[0])):
         return None
     column, row = ~grid.affine * (across[0], along[0])
     place = int(np.floor(row)), int(np.floor(column))
     rows, columns = tuple(grid.shape)
     return place if 0 <= place[0] < rows and 0 <= place[1] < columns else None
-
-
-def bounds_of(grid: GeoBox) -> tuple[float, float, float, float]:
-    """Give west, south, east and north of a grid in degrees, within what a Mercator map can show.
-
-    Examples
-    --------
-    >>> from vadose.grids import latlon
-    >>> bounds_of(latlon(10.0))
-    (-180.0, -85.0, 180.0, 85.0)
-    """
-    box = grid.boundingbox
-    west, south, east, north = rasterio.warp.transform_bounds(
-        str(grid.crs), "EPSG:4326", box.left, box.bottom, box.right, box.top, densify_pts=21
-    )
-    return max(west, -180.0), max(south, -85.0), min(east, 180.0), min(north, 85.0)

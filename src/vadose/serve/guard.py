@@ -42,8 +42,8 @@ class Limits:
         Bytes of a request's body and of its address.
     threads
         Tiles that are cut at a time.
-    tile_bytes, picture_bytes
-        Tiles kept in memory; pictures kept on disk.
+    tile_bytes, block_bytes, picture_bytes
+        Tiles and blocks of cells kept in memory; pictures kept on disk.
     """
 
     per_second: float = 2000.0
@@ -51,8 +51,9 @@ class Limits:
     in_flight: int = 1000
     body: int = 1024
     address: int = 2048
-    threads: int = 4
+    threads: int = 3
     tile_bytes: int = 32 * 2**20
+    block_bytes: int = 48 * 2**20
     picture_bytes: int = 2 * 2**30
 
 

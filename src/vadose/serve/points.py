@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from vadose.schema.flags import ORIGIN
 from vadose.serve.catalogue import Catalogue, Layer, label_times
-from vadose.serve.fields import cell_at
+from vadose.serve.fields import cell_at, read
 
 #: Mean radius of the earth, km.
 RADIUS = 6371.0
@@ -273,9 +273,8 @@ def _cell(layer: Layer, time: str, longitude: float, latitude: float) -> float |
     if place is None or step is None:
         return None
     row, column = place
-    number = float(
-        layer.source.read(step, slice(row, row + 1), slice(column, column + 1)).ravel()[0]
-    )
+    cell = read(layer.source, step, slice(row, row + 1), slice(column, column + 1))
+    number = float(cell[0, 0])
     return number if np.isfinite(number) else None
 
 

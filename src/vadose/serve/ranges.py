@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vadose.serve.colours import Palette
-from vadose.serve.fields import Field
+from vadose.serve.fields import Field, read
 
 #: Steps and windows along a side that are looked at, and cells along the side of a window.
 STEPS, WINDOWS, SIDE = 6, 3, 192
@@ -56,7 +56,7 @@ def sample(source: Field) -> npt.NDArray[np.float64]:
     rows, columns = tuple(source.grid.shape)
     steps = np.unique(np.linspace(0, max(source.times.size - 1, 0), STEPS).astype(int))
     parts = [
-        source.read(int(step), slice(top, top + SIDE), slice(left, left + SIDE)).ravel()
+        read(source, int(step), slice(top, top + SIDE), slice(left, left + SIDE)).ravel()
         for step in steps
         for top in _starts(rows)
         for left in _starts(columns)

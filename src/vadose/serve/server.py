@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+import zarr
 
 from vadose.errors import ValueProblem
 from vadose.serve.guard import Guard
@@ -31,6 +32,8 @@ def serve_app(app: Guard, port: int, tell: Callable[[str], None] = print) -> Non
     ValueProblem
         When the port is taken.
     """
+    # tiles are cut in threads of our own; more of them only hold memory and wait for each other
+    zarr.config.set({"threading.max_workers": 2, "async.concurrency": 8})
     with open_socket(port) as listening:
         tell(f"http://{LOOPBACK}:{listening.getsockname()[1]}/")
         uvicorn.Server(configured(app)).run(sockets=[listening])
@@ -63,7 +66,8 @@ def open_socket(port: int) -> socket.socket:
     ...     listening.getsockname()[0]
     '127.0.0.1'
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sends answers at once only where the protocol is named; else each waits 40 ms for an acknowledgement
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))

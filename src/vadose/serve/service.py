@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from rasterio.errors import RasterioIOError
 
+from vadose.serve.blocks import Blocks
 from vadose.serve.catalogue import Catalogue, Layer, read_catalogue
+from vadose.serve.extents import Footprint, footprints
 from vadose.serve.guard import Limits
-from vadose.serve.pictures import Pictures
+from vadose.serve.pictures import Picture, Pictures, factor_of, may_be_whole, steps_of
 from vadose.serve.points import Stations
 from vadose.serve.studies import NothingToShow, fingerprint
-from vadose.serve.tiles import Format, Kept, blank, cut
+from vadose.serve.tiles import (
+    Format,
+    Kept,
+    Place,
+    blank,
+    encoded,
+    from_cells,
+    from_picture,
+    level_of,
+)
 
 #: Seconds between two looks at whether the run has changed.
 PATIENCE = 2.0
+#: Tiles of cells of a large day after which a picture of all its cells is drawn.
+OFTEN = 40
 
 T = TypeVar("T")
 
@@ -40,11 +55,14 @@ class Service:
         self.run, self.limits = run, limits
         self.pictures = Pictures(limits.picture_bytes)
         self._tiles = Kept(limits.tile_bytes)
+        self._blocks = Blocks(limits.block_bytes)
         self._cutters = ThreadPoolExecutor(limits.threads, thread_name_prefix="tile")
         # apart from the cutters: making a picture takes long, and others' tiles shall not wait for it
         self._drawers = ThreadPoolExecutor(2, thread_name_prefix="picture")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="point")
-        self._drawn: OrderedDict[tuple[str, str, int], asyncio.Future[Path]] = OrderedDict()
+        self._drawn: dict[tuple[str, str, int, bool], asyncio.Future[Picture]] = {}
+        self._close: Counter[tuple[str, str, int, bool]] = Counter()
+        self._is_drawing_whole = False
         self._catalogue: Catalogue | None = None
         self._stations: Stations | None = None
         self._problem: NothingToShow | None = None
@@ -84,6 +102,7 @@ class Service:
                 self._catalogue, self._problem = None, problem
             self._print = now
             self._drawn.clear()
+            self._close.clear()
         self._looked = time.monotonic()
 
     @property
@@ -100,7 +119,7 @@ class Service:
         catalogue: Catalogue,
         layer: Layer,
         label: str,
-        place: tuple[int, int, int],
+        place: Place,
         form: Format,
     ) -> bytes:
         """Give one tile of a layer; a blank one where it has no values at this time.
@@ -111,45 +130,56 @@ class Service:
             When the store cannot be read.
         """
         step = layer.steps.get(label)
-        if step is None:
+        parts = footprints(layer.source.grid, *place)
+        if step is None or not parts:
             return blank(form)
         key = (catalogue.version, layer.name, step, place, form)
         tile = self._tiles.get(key)
         if tile is None:
-            tile = await self._cut(catalogue, layer, step, place, form)
+            asked = Asked(catalogue.version, layer, step, place, parts, form)
+            tile = await self._made(asked)
             self._tiles.put(key, tile)
         return tile
 
-    async def _cut(
-        self,
-        catalogue: Catalogue,
-        layer: Layer,
-        step: int,
-        place: tuple[int, int, int],
-        form: Format,
-    ) -> bytes:
+    async def _made(self, asked: Asked) -> bytes:
         loop = asyncio.get_running_loop()
         for attempt in (1, 2):
-            picture = await self._picture(catalogue.version, layer, step)
+            if asked.shows_cells and not self._has_whole(asked):
+                return await loop.run_in_executor(self._cutters, asked.from_cells, self._blocks)
+            picture = await self._picture(asked, is_whole=asked.shows_cells)
             try:
-                return await loop.run_in_executor(
-                    self._cutters, cut, picture, layer.palette, *place, form
-                )
+                return await loop.run_in_executor(self._cutters, asked.from_picture, picture)
             except RasterioIOError:
                 if attempt == 2:
                     raise
-                self._drawn.pop(
-                    (catalogue.version, layer.name, step), None
-                )  # it made room for others
+                self._drawn.pop(asked.drawn(is_whole=asked.shows_cells), None)  # it made room
         raise AssertionError
 
-    async def _picture(self, version: str, layer: Layer, step: int) -> Path:
-        key = (version, layer.name, step)
+    def _has_whole(self, asked: Asked) -> bool:
+        """Tell whether there is a picture of all cells; one is begun when many tiles ask for cells."""
+        if not may_be_whole(asked.layer):
+            return False
+        key = asked.drawn(is_whole=True)
+        made = self._drawn.get(key)
+        if made is not None:
+            return _is_good(made) and self.pictures.has(made.result())
+        self._close[key] += 1
+        if self._close[key] >= OFTEN and not self._is_drawing_whole:
+            self._is_drawing_whole = True
+            self._begin(asked, is_whole=True).add_done_callback(self._whole_done)
+        return False
+
+    def _whole_done(self, made: asyncio.Future[Picture]) -> None:
+        self._is_drawing_whole = False
+        self._close.clear()
+        if not made.cancelled():
+            made.exception()  # has been seen: tiles are read from the cells as before
+
+    async def _picture(self, asked: Asked, *, is_whole: bool) -> Picture:
+        key = asked.drawn(is_whole=is_whole)
         made = self._drawn.get(key)
         if made is None or (_is_good(made) and not self.pictures.has(made.result())):
-            loop = asyncio.get_running_loop()
-            made = loop.run_in_executor(self._drawers, self.pictures.make, layer, step)
-            self._drawn[key] = made
+            made = self._begin(asked, is_whole=is_whole)
         try:
             return await asyncio.shield(made)
         except asyncio.CancelledError:
@@ -158,6 +188,45 @@ class Service:
             self._drawn.pop(key, None)  # the next request tries again
             raise
 
+    def _begin(self, asked: Asked, *, is_whole: bool) -> asyncio.Future[Picture]:
+        draw = partial(self.pictures.make, asked.layer, asked.step, is_whole=is_whole)
+        made = asyncio.get_running_loop().run_in_executor(self._drawers, draw)
+        self._drawn[asked.drawn(is_whole=is_whole)] = made
+        return made
 
-def _is_good(made: asyncio.Future[Path]) -> bool:
+
+@dataclass(frozen=True)
+class Asked:
+    """Is one tile that is asked for."""
+
+    version: str
+    layer: Layer
+    step: int
+    place: Place
+    parts: tuple[Footprint, ...]
+    form: Format
+
+    @property
+    def shows_cells(self) -> bool:
+        """Tell whether it shows less than a square of the layer's picture."""
+        factor = factor_of(self.layer)
+        return factor > 1 and 2 ** level_of(min(part.density for part in self.parts)) < factor
+
+    def drawn(self, *, is_whole: bool) -> tuple[str, str, int, bool]:
+        """Name the picture that it is read from."""
+        first = self.step if is_whole else steps_of(self.layer, self.step)[0]
+        return self.version, self.layer.name, first, is_whole
+
+    def from_cells(self, blocks: Blocks) -> bytes:
+        """Make it from the cells."""
+        codes = from_cells(blocks, self.version, self.layer, self.step, self.parts, self.place)
+        return encoded(codes, self.layer.palette, self.form)
+
+    def from_picture(self, picture: Picture) -> bytes:
+        """Make it from a picture."""
+        codes = from_picture(picture, self.step, self.parts, self.place)
+        return encoded(codes, self.layer.palette, self.form)
+
+
+def _is_good(made: asyncio.Future[Picture]) -> bool:
     return made.done() and not made.cancelled() and made.exception() is None
