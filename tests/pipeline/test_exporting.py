@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -140,12 +142,23 @@ def test_what_was_left_of_another_product_is_not_taken_up(run, monkeypatch) -> N
 
 
 def test_the_same_run_gives_the_same_bytes(run, tmp_path) -> None:
-    one, two = (pipeline.export(run, tmp_path / name) for name in ("one", "two"))
-    sums = [(out / "CHECKSUMS.sha256").read_text().splitlines() for out in (one, two)]
-    # but for netCDF, in which chunks lie in the order in which they were ready
-    first, second = ([line for line in lines if not line.endswith(".nc")] for lines in sums)
-    assert len(first) > 20
-    assert first == second
+    # chunks of several blocks, and processes with other threads, hashes and times
+    days = np.arange("2019-04-29", "2019-05-02", dtype="M8[D]").astype("M8[ns]")
+    grid = latlon(0.25, (0.0, 40.0, 20.0, 50.0))
+    wet = np.random.default_rng(5).uniform(0.1, 0.4, (3, 40, 80)).astype("f4")
+    layer = (("time", "y", "x"), wet, variable("soil_moisture").attributes())
+    names = ("soil_moisture", "soil_moisture_lower", "soil_moisture_upper")
+    cube = xr.Dataset(dict.fromkeys(names, layer), coords={"time": days, **coordinates(grid)})
+    write_cube(cube.chunk(time=1, y=10, x=16), run / "product.zarr", overwrite=True)
+    sums = []
+    for name, threads in (("one", "1"), ("two", "4")):
+        code = "import sys; from vadose import pipeline; pipeline.export(*sys.argv[1:])"
+        words = [sys.executable, "-c", code, str(run), str(tmp_path / name)]
+        own = {"PYTHONHASHSEED": threads, "DASK_NUM_WORKERS": threads, "GDAL_NUM_THREADS": threads}
+        subprocess.run(words, env={**os.environ, **own}, check=True, capture_output=True)
+        sums.append((tmp_path / name / "CHECKSUMS.sha256").read_text())
+    assert sum(line.endswith(".nc") for line in sums[0].splitlines()) == 2
+    assert sums[0] == sums[1]
 
 
 def test_an_earlier_export_stays_unless_told(run) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 import vadose
+from vadose.publish.licences import Terms, spdx_of, strictest
 
 #: Stands where nobody has said it; nothing is made up.
 NOT_STATED = "not stated"
@@ -174,6 +175,30 @@ class Publication:
         own = [] if self.about.licence == NOT_STATED else [self.about.licence]
         found = list(dict.fromkeys([*own, *(one.licence for one in self.inputs)]))
         return found or [NOT_STATED]
+
+    @property
+    def strictest(self) -> Terms:
+        """Give the terms of an input that bind most."""
+        return strictest([one.licence for one in self.inputs] or [NOT_STATED])
+
+    @property
+    def is_too_open(self) -> bool:
+        """Tell whether the makers give away what an input does not.
+
+        Examples
+        --------
+        >>> asked = Input(("a.nc",), "free for non-commercial use", NOT_STATED)
+        >>> said = About(licence="CC-BY-4.0")
+        >>> Publication("t", "soil_moisture", "", "", "", "", "0", "", (asked,), about=said).is_too_open
+        True
+        """
+        asks = strictest([self.about.licence]).rank
+        return self.about.licence != NOT_STATED and bool(self.inputs) and asks < self.strictest.rank
+
+    @property
+    def spdx(self) -> str | None:
+        """Give the name of the product's licence in catalogues, where it holds for all of it."""
+        return None if self.is_too_open else spdx_of(self.about.licence)
 
     @property
     def citations(self) -> list[str]:

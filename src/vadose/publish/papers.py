@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import yaml
 
 from vadose.publish.about import NOT_STATED, Publication, software
+from vadose.publish.citing import reference
+from vadose.publish.licences import terms_of
 from vadose.publish.stac import citation_line
 from vadose.store import replaced, sha256
 
 CHECKSUMS = "CHECKSUMS.sha256"
 CITATION, LICENCE, README = "CITATION.cff", "LICENCE.txt", "README.md"
-_DOI = re.compile(r"\b10\.\d{4,}/[^\s;,]+[^\s;,.)]")
-_YEAR = re.compile(r"\((\d{4})[a-z]?\)")
 
 
 def write_papers(folder: Path, publication: Publication, stems: Sequence[str]) -> None:
@@ -58,7 +57,7 @@ def citation_file(publication: Publication) -> str:
         "message": "Cite this product, and the data that it was made of (references).",
         "type": "dataset",
         "title": publication.title,
-        "authors": [{"name": publication.creator}],
+        "authors": [publisher_of(publication)],
         "version": publication.version[:12],
         "date-released": publication.created[:10],
         "abstract": publication.summary,
@@ -66,27 +65,19 @@ def citation_file(publication: Publication) -> str:
     }
     if about.doi is not None:
         content["doi"] = about.doi
-    references = [_reference(text) for text in publication.citations]
+    if publication.spdx is not None:
+        content["license"] = publication.spdx
+    references = [reference(text) for text in publication.citations]
     if references:
         content["references"] = references
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _reference(text: str) -> dict[str, Any]:
-    """Take apart a line of citation as far as it can be done without guessing."""
-    doi, year = _DOI.search(text), _YEAR.search(text)
-    name = text[: year.start()].strip(" ,") if year else text.split(",")[0].strip()
-    name = name.removeprefix("doi:").strip() or text
-    reference: dict[str, Any] = {
-        "type": "data",
-        "title": text,
-        "authors": [{"name": name}],
-    }
-    if year:
-        reference["year"] = int(year[1])
-    if doi:
-        reference["doi"] = doi[0]
-    return reference
+def publisher_of(publication: Publication) -> dict[str, str]:
+    """Name the maker as CITATION.cff does: nobody has said whether it is a person."""
+    about = publication.about
+    said = {"name": publication.creator, "email": about.creator_email, "website": about.creator_url}
+    return {key: text for key, text in said.items() if text != NOT_STATED}
 
 
 def licence_text(publication: Publication) -> str:
@@ -97,19 +88,39 @@ def licence_text(publication: Publication) -> str:
     >>> from vadose.publish.about import Input
     >>> one = Input(("a.nc", "b.nc"), "free with attribution", "Ek (2003)")
     >>> made = Publication("Soil", "soil_moisture", "", "", "", "2026-11-21", "0a1b", "", (one,))
-    >>> print(licence_text(made).splitlines()[-2])
-      free with attribution
+    >>> print(licence_text(made).splitlines()[3])
+    The strictest of them: free with attribution. It asks: attribution.
     """
     lines = [
         publication.title,
         "",
-        f"This product: {publication.about.licence}",
-        "It is made of the data below, and their terms hold for it too.",
+        "This product is made of the data below, and their terms hold for it too.",
+        *binding(publication),
         "",
     ]
     for one in publication.inputs:
         lines += [f"{_span(one.files)}", f"  {one.licence}", f"  {one.citation}"]
     return "\n".join(lines) + "\n"
+
+
+def binding(publication: Publication) -> list[str]:
+    """Say in a line or more under which terms a product is, in the end."""
+    said, lines = publication.about.licence, []
+    if publication.inputs:
+        terms = publication.strictest
+        if not terms.asks:
+            unclear = [one for one in publication.inputs if not terms_of(one.licence).asks]
+            names = ", ".join(_span(one.files) for one in unclear)
+            lines.append(f"What it may be used for cannot be told: the terms of {names} are not")
+            lines.append(
+                "stated, or not in words that are understood here. Ask before passing it on."
+            )
+        else:
+            lines.append(f"The strictest of them: {terms.text}. It asks: {', '.join(terms.asks)}.")
+    lines.append(f"Its makers put it under: {said}")
+    if publication.is_too_open and publication.strictest.asks:
+        lines.append("That is looser than what the inputs ask, which cannot be given away here.")
+    return lines
 
 
 def _span(files: Sequence[str]) -> str:
@@ -162,6 +173,10 @@ gdalinfo 'ZARR:"{stem}_gdal.zarr":/{target}'
 
 Times are UTC and mark the start of the day. Gaps are NaN, or the file's nodata; `origin` and `flags` say why.
 {"" if not notes else chr(10) + "## What a reader must know" + chr(10) + chr(10) + notes}
+## Terms
+
+{chr(10).join(binding(publication))}
+
 ## Cite
 
 {citation_line(publication)}

@@ -110,7 +110,7 @@ def _collection(
         extent=pystac.Extent(
             pystac.SpatialExtent([extent_of(grid).bbox]), pystac.TemporalExtent([list(ends)])
         ),
-        license="other",
+        license=publication.spdx or "other",
         keywords=publication.keywords,
         providers=[pystac.Provider(name, roles=roles, url=url)],
         stac_extensions=[DATACUBE, SCIENTIFIC],
@@ -214,7 +214,7 @@ def _item(
         geometry=extent_of(grid).geometry,
         bbox=extent_of(grid).bbox,
         datetime=moment,
-        properties={**properties, **_place(grid)},
+        properties={**properties, **place_of(grid)},
         stac_extensions=[PROJECTION, RASTER],
     )
     item.collection_id = collection
@@ -237,7 +237,7 @@ def _item(
     return item
 
 
-def _place(grid: GeoBox) -> dict[str, Any]:
+def place_of(grid: GeoBox) -> dict[str, Any]:
     """Say where cells lie, in the words of the projection extension."""
     code = None if grid.crs is None else grid.crs.epsg
     edges = grid.extent.boundingbox
