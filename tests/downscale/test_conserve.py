@@ -161,8 +161,9 @@ def test_without_a_coarse_value_the_field_stays() -> None:
     coarse[0, 0] = 0.2
     closed = close(raw, coarse, bounds=(0, 1))
     assert float(closed[:4, :4].mean()) == pytest.approx(0.2, abs=1e-3)
-    assert (closed[8:] == 0.3).all()
-    assert (closed[:, 8:] == 0.3).all(), "a correction reaches one coarse cell into a gap at most"
+    assert (closed[10:] == 0.3).all()
+    assert (closed[:, 10:] == 0.3).all(), "it fades out over one and a half coarse cells"
+    assert (closed[:10, :10] < 0.3).all()
 
 
 def test_members_are_closed_one_by_one(world: vadose.synthetic.World) -> None:

@@ -1,8 +1,10 @@
 """Closure as a linear problem on the coarse grid, so that it is cheap and a map can be made in tiles.
 
-The correction of a fine field is the bilinear interpolation *S(c)* of a coarse field *c* over the valid
-coarse cells (`vadose.cubes.regrid.smooth`). Its area mean in a coarse cell depends on the nine values
-around: a stencil *A*, given by where the fine field and the coarse neighbours have values. So closing is
+The correction of a fine field is the bilinear interpolation *S(c)* of a coarse field *c*
+(`vadose.cubes.regrid.smooth`). In cells without anything to close, *c* is the mean of those beside them that
+have, else 0: a correction that stopped with the cells that ask for it would draw their edges into the
+product. The area mean of *S(c)* in a coarse cell depends on the nine values around: a stencil *A*, given by
+where the fine field has values. So closing is
 
 1. `balance`: the area mean of the field and the stencil of each coarse cell, from a tile of the fine field
    and a window of the coarse one that reaches one cell further;
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vadose.cubes.blocks import block_sum, smoothed
+from vadose.cubes.blocks import bilinear, block_sum
 from vadose.cubes.regrid import is_global
 from vadose.downscale.stencil import (
     NEIGHBOURS,
@@ -114,8 +116,9 @@ def solve(
     Returns
     -------
     xarray.DataArray
-        Dims ``[member,] [time,] y, x``; NaN where there is no coarse value. Where there is one without
-        any fine value, the mean of the neighbours, so that their correction goes on beyond the coast.
+        Dims ``[member,] [time,] y, x``. Where there is no coarse value, or no fine one under it, the mean
+        of the neighbours that have both, so that their correction goes on beyond the coast and fades out
+        in gaps; 0 where no neighbour has.
 
     Raises
     ------
@@ -249,12 +252,11 @@ def _corrections(
         is_equation = np.isfinite(left)
         left = np.where(is_equation, left, 0.0)
         if np.abs(left).max(initial=0.0) <= tolerance:
-            corrections[step] = np.where(np.isfinite(wanted), 0.0, np.nan)
+            corrections[step] = 0.0
             continue
-        surroundings = Surroundings(np.isfinite(wanted), is_equation, wraps)
+        surroundings = Surroundings(is_equation, wraps)
         found = chebyshev(every[step], surroundings, left, 1e-6 * tolerance, passes)
-        spread = surroundings.spread(found)[1:-1, 1:-1]
-        corrections[step] = np.where(surroundings.is_reached, spread, np.nan)
+        corrections[step] = surroundings.spread(found)[1:-1, 1:-1]
     return corrections
 
 
@@ -274,10 +276,8 @@ def _correct(
     lead = np.broadcast_shapes(field.shape[:-2], correction.shape[:-2], coarse.shape[:-2])
     result = np.empty((*lead, *field.shape[-2:]))
     for step, values, shifts, wanted in _steps(lead, field, correction, coarse):
-        shift = smoothed(shifts, factors, cover, wraps=wraps)
-        shift[np.isnan(shift)] = 0.0
         np.clip(values, *bounds, out=result[step], dtype="f8")
-        result[step] -= shift
+        result[step] -= bilinear(shifts, factors, cover, wraps=wraps)
         np.clip(result[step], *bounds, out=result[step])
         wanted = np.clip(wanted, *bounds, dtype="f8")
         _settle(result[step], wanted, weight, bounds, tolerance, passes, factors)

@@ -41,8 +41,9 @@ def close(
         Fine field, dims ``[member,] [time,] y, x``; NaN stays NaN and takes no part in the mean.
     coarse
         Values to keep; NaN where there is nothing to keep. There the fine field stays as it is, except
-        that the correction of a neighbour fades out over up to one coarse cell. A value outside the
-        bounds is approached as far as they allow.
+        that the correction of the neighbours fades out over one and a half coarse cells: an edge of the
+        coarse map leaves none in the fine one. A value outside the bounds is approached as far as they
+        allow.
     bounds
         Smallest and largest value allowed.
     tolerance
@@ -215,7 +216,7 @@ class Closed:
         Returns
         -------
         xarray.Dataset
-            ``<layer>_correction`` on the coarse grid; NaN where there is nothing to keep.
+            ``<layer>_correction`` on the coarse grid.
         """
         corrections = {}
         for key in balance.data_vars:

@@ -31,7 +31,7 @@ def stencil_sums(
     part
         Weights of the fine cells, ``(y, x)``; 0 where there is no value.
     is_known
-        Coarse cells with a value, ``(y, x)``.
+        Coarse cells with a value to keep, ``(y, x)``.
     factors, cover, wraps
         As in `vadose.cubes.blocks.bilinear`.
 
@@ -40,16 +40,16 @@ def stencil_sums(
     numpy.ndarray
         ``(neighbour, y, x)`` for the cells of the cover; 0 where the cell itself has no value.
     """
-    known = _padded(is_known.astype("f8"), wraps)
+    there = _padded(np.ones(is_known.shape), wraps)
     inner = {dim: slice(span.start + 1, span.stop + 1) for dim, span in cover.items()}
-    # the weights of gaps, and of what lies beyond the map, are given to the others
-    given = ratio(part, bilinear(known, factors, inner), 0.0)
+    # the weights of what lies beyond the map are given to the others
+    given = ratio(part, bilinear(there, factors, inner), 0.0)
     stencil = weighted_block_sums(given, _ways(factors["y"]), _ways(factors["x"]))
     for place, (row, column) in enumerate(NEIGHBOURS):
         rows = slice(inner["y"].start + row, inner["y"].stop + row)
         columns = slice(inner["x"].start + column, inner["x"].stop + column)
-        stencil[place] *= known[rows, columns]
-    stencil *= known[inner["y"], inner["x"]]
+        stencil[place] *= there[rows, columns]
+    stencil *= is_known[cover["y"], cover["x"]]
     return stencil
 
 
@@ -63,34 +63,32 @@ def _ways(factor: int) -> Array:
 
 
 class Surroundings:
-    """Continue a correction beyond the coast and around the globe.
+    """Continue a correction into gaps, beyond the coast and around the globe.
 
     Parameters
     ----------
-    is_known
-        Where there is a coarse value.
     is_equation
-        Where there is a fine value too; from there the correction goes on to neighbours without one.
+        Where there is a coarse value, and a fine one under it; from there the correction goes on to the
+        neighbours that have none. Further away it is 0: interpolated, it fades out and leaves no edge.
     wraps
         Whether the last column is a neighbour of the first.
     """
 
-    def __init__(self, is_known: Mask, is_equation: Mask, wraps: bool) -> None:
+    def __init__(self, is_equation: Mask, wraps: bool) -> None:
         self.wraps = wraps
-        inside = _padded(is_known & ~is_equation, wraps=False)
-        width = inside.shape[1]
-        places = np.flatnonzero(inside)
-        around = places[:, None] + [row * width + column for row, column in NEIGHBOURS]
-        share = _padded(is_equation.astype("f8"), wraps).ravel()[around]
-        count = share.sum(axis=1)
-        self.places, self.around = places[count > 0], around[count > 0]
-        self.share = share[count > 0] / count[count > 0, None]
-        reached = _padded(is_equation, wraps=False)
-        reached.flat[self.places] = True
-        self.is_reached: Mask = reached[1:-1, 1:-1]
+        there = _padded(is_equation.astype("f8"), wraps)
+        rows, columns = is_equation.shape
+        count = np.zeros(is_equation.shape)
+        for row, column in NEIGHBOURS:
+            count += there[1 + row : 1 + row + rows, 1 + column : 1 + column + columns]
+        self.places = np.flatnonzero(_padded(~is_equation & (count > 0), wraps=False))
+        beside = [row * (columns + 2) + column for row, column in NEIGHBOURS]
+        self.around = self.places[:, None] + beside
+        share = there.ravel()[self.around]
+        self.share = share / share.sum(axis=1, keepdims=True)
 
     def spread(self, values: Array) -> Array:
-        """Give the values with a margin of one cell; those beyond the coast are means of neighbours."""
+        """Give the values with a margin of one cell; those beside an equation are means of neighbours."""
         padded = _padded(values, self.wraps)
         if len(self.places):
             padded.flat[self.places] = (self.share * padded.flat[self.around]).sum(axis=1)
