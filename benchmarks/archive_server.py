@@ -68,10 +68,12 @@ class Archive:
         facts: Mapping[str, Any] | None = None,
         url: str = "",
         collection: str = "",
+        short_name: str = "",
     ) -> None:
         """Add a granule to the search, with size and checksum unless other facts are given.
 
-        One of a collection has the numbers under which the archive's services know it.
+        One of a collection has the numbers under which the archive's services know it; one with a short name
+        is found under that alone.
         """
         self.files[name] = content
         stated = {
@@ -81,6 +83,7 @@ class Archive:
         }
         self.granules.append(
             {
+                "short_name": short_name,
                 "meta": {
                     "concept-id": f"G{len(self.granules)}{collection and '-TEST'}",
                     "collection-concept-id": collection,
@@ -210,9 +213,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         size = min(int(query.get("page_size", ["2000"])[0]), self.archive.page_size)
         after = int(self.headers.get("cmr-search-after", "0"))
-        items = self.archive.granules[after : after + size]
+        asked = (query.get("short_name") or query.get("short_name[]") or [""])[0]
+        hits = [one for one in self.archive.granules if one["short_name"] in ("", asked)]
+        items = hits[after : after + size]
         more = {"cmr-search-after": str(after + len(items))} if items else {}
-        self._json({"hits": len(self.archive.granules), "items": items}, headers=more)
+        self._json({"hits": len(hits), "items": items}, headers=more)
 
     def _fault(self, name: str) -> str:
         left = self.archive.faults.get(name, [])

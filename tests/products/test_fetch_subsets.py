@@ -283,7 +283,7 @@ def test_whole_granules_come_where_the_archive_cannot(
     served[1].abilities |= abilities
     told = get(served, wanted)
     assert (told.files, told.cut, told.failures) == (3, 0, [])
-    assert told.notes == [f"IMERG_DAILY: 3 granules whole: {words}."]
+    assert told.notes == [f"IMERG_DAILY: 3 granules came whole: {words}."]
     assert (wanted.folder / rain(1)).read_bytes() == days[rain(1)]
     assert not any("urs.earthdata" in path for _, path, _ in served[0].asked)
 
@@ -320,7 +320,7 @@ def test_granules_of_a_job_that_fails_come_whole(states, words, served, wanted):
     served[1].states = [states]
     told = get(served, wanted)
     assert (told.files, told.cut, told.failures) == (3, 0, [])
-    assert told.notes == [f"IMERG_DAILY: 3 granules whole: {words}."]
+    assert told.notes == [f"IMERG_DAILY: 3 granules came whole: {words}."]
 
 
 def test_a_granule_that_could_not_be_cut_comes_whole_and_the_others_cut(served, wanted, days):
@@ -328,7 +328,7 @@ def test_a_granule_that_could_not_be_cut_comes_whole_and_the_others_cut(served, 
     served[1].failing = {rain(2)}
     told = get(served, wanted)
     assert (told.files, told.cut) == (3, 2)
-    assert "IMERG_DAILY: 1 granules whole: Harmony could not cut it." in told.notes
+    assert "IMERG_DAILY: 1 granules came whole: Harmony could not cut it." in told.notes
     assert (wanted.folder / rain(2)).read_bytes() == days[rain(2)]
     cube = PRODUCTS["IMERG_DAILY"].open(wanted.folder, BOX)  # cut and whole ones in one cube
     assert dict(cube.sizes) == {"time": 3, "y": 6, "x": 6}

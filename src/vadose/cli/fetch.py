@@ -42,6 +42,16 @@ def fetch(
         list[str] | None,
         typer.Option(help="PRODUCT=VERSION of a collection, where an archive has moved on."),
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Take granules whole, also where the archive can cut them."),
+    ] = False,
+    crop: Annotated[
+        bool,
+        typer.Option(
+            "--crop", help="Crop granules that came whole to the box and to what is read."
+        ),
+    ] = False,
 ) -> None:
     """Download what a recipe needs; what is here stays, and what fails is listed (exit code 3)."""
     from vadose.pipeline.fetching import fetch_recipe, plan_fetch, wanted_of
@@ -51,12 +61,14 @@ def fetch(
     if not planned:
         typer.echo("The recipe names no product of an archive: its files are its user's own.")
         return
-    show_plan(planned)
+    show_plan(planned, whole=whole)
     if plan:
         return
     try:
         with bar("Downloading") as step:
-            told = fetch_recipe(wanted, workers=workers, refresh=refresh, progress=step)
+            told = fetch_recipe(
+                wanted, workers=workers, refresh=refresh, whole=whole, crop=crop, progress=step
+            )
     except KeyboardInterrupt:
         show_stopped(wanted)
         raise typer.Exit(STOPPED) from None
@@ -65,7 +77,7 @@ def fetch(
         raise typer.Exit(INCOMPLETE)
 
 
-def show_plan(planned: Sequence[Planned]) -> None:
+def show_plan(planned: Sequence[Planned], *, whole: bool = False) -> None:
     """Show what it takes, which accounts are needed, and what a person must do."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -103,9 +115,26 @@ def show_plan(planned: Sequence[Planned]) -> None:
     for box in boxes:
         products = ", ".join(row.wanted.product for row in planned if row.wanted.region == box)
         typer.echo(f"Box {', '.join(f'{one:g}' for one in box)}: {products}")
+    _show_cuts(planned, whole=whole)
     typer.echo(f"Left to download: about {size_of(total)}; {_free(planned, total)}")
     _show_accounts(planned)
     _show_steps(planned)
+
+
+def _show_cuts(planned: Sequence[Planned], *, whole: bool) -> None:
+    """Say which sizes may be less, and which files are here and cut to less than is wanted."""
+    cut = [row.wanted.product for row in planned if row.may_be_cut and row.left]
+    if cut and not whole:
+        typer.echo(
+            f"{', '.join(cut)}: sizes are of whole granules; where the archive (Harmony) can cut them to the box, "
+            "they are much less."
+        )
+    for row in planned:
+        if row.too_small:
+            typer.echo(
+                f"{row.wanted.product}: {row.too_small} files are here and cut to a smaller box or other "
+                "variables; they are downloaded again."
+            )
 
 
 def _free(planned: Sequence[Planned], total: float) -> str:

@@ -131,6 +131,8 @@ def fetch_recipe(
     *,
     workers: int = 4,
     refresh: bool = False,
+    whole: bool = False,
+    crop: bool = False,
     servers: Servers | None = None,
     policy: Policy | None = None,
     progress: Progress | None = None,
@@ -145,10 +147,22 @@ def fetch_recipe(
         Files at a time from each archive.
     refresh
         Whether to ask archives anew what they have.
+    whole
+        Whether to take granules whole also where the archive can cut them to the box.
+    crop
+        Whether to crop what came whole.
     servers, policy
         Other than the archives and the usual patience.
     progress
         Told after each file.
     """
     how = policy or Policy(workers=workers)
-    return fetch(wanted, servers=servers, policy=how, refresh=refresh, progress=progress)
+    return fetch(
+        wanted,
+        servers=servers,
+        policy=how,
+        refresh=refresh,
+        whole=whole,
+        crop=crop,
+        progress=progress,
+    )

@@ -124,8 +124,10 @@ class Harmony:
             return Abilities(why="the search does not say which collection it is")
         try:
             told = self._ask("GET", "capabilities", {"collectionId": collection, "version": "2"})
-        except FetchProblem as problem:
-            return Abilities(why=f"Harmony gave {problem.found}")
+        except NoAnswer as problem:
+            is_unknown = problem.status == 404
+            why = "Harmony does not know this collection" if is_unknown else ""
+            return Abilities(why=why or f"Harmony gave {problem.found}")
         if told.get("bboxSubset") is not True:
             return Abilities(why="Harmony cannot cut this collection to a box")
         named = told.get("variables")

@@ -226,7 +226,7 @@ class Subsets:
             for product, count in self._cut.items()
         ]
         return told + [
-            f"{product}: {count} granules whole: {why}."
+            f"{product}: {count} granules came whole: {why}."
             for (product, why), count in self._whole.items()
         ]
 
