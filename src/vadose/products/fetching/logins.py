@@ -104,7 +104,7 @@ def _guarded(servers: Servers) -> Any:
             """Put the token of now where one stood, or where a ``.netrc`` has put a password in its place."""
             kind = str(request.headers.get("Authorization", "")).partition(" ")[0]
             token = str((self._auth.token or {}).get("access_token", ""))
-            if not token or not kind or (kind == "Basic" and "Cookie" in request.headers):
+            if not token or not kind:
                 return ""
             request.headers["Authorization"] = f"Bearer {token}"
             return token
