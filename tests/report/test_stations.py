@@ -243,6 +243,16 @@ def test_stations_of_one_name_are_told_apart_by_network(judged_run, tmp_path):
     assert len(chapter(record, own).plates) == 6
 
 
+def test_seasons_without_a_median_are_not_drawn(judged_run, tmp_path):
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    path = run / "validation/strata.csv"
+    table = pd.read_csv(path)
+    table.loc[table["stratum"] == "winter", ["r", "ubrmse", "bias"]] = np.nan
+    table.to_csv(path, index=False)
+    record = read_run(run)
+    assert "seasons" not in {plate.name for plate in chapter(record, read_judged(record)).plates}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

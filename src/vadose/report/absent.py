@@ -76,7 +76,7 @@ def tell_absent(
         (
             "How the sources came onto the grids",
             told.get("alignment"),
-            "The run was built by a version that did not say.",
+            "The run holds no record of it: its sources came on their grid already, or before it was kept.",
         ),
     ]
     return [(name, why) for name, is_there, why in rows if not is_there]
@@ -91,7 +91,11 @@ def _of_stations(pictures: Collection[str], told: Mapping[str, Any]) -> list[tup
             "station_map" in pictures,
             "The coarse value is published itself.",
         ),
-        ("Seasons at stations", "seasons" in pictures, "All pairs are of one season."),
+        (
+            "Seasons at stations",
+            "seasons" in pictures,
+            "No two seasons have enough pairs at a station.",
+        ),
         (
             "Bars of precipitation",
             has_rain,

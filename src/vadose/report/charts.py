@@ -293,8 +293,11 @@ def closure_histogram(residual: Array, *, unit: str) -> Figure:
     if values.size:
         bound = max(float(np.quantile(np.abs(values), 0.999)), 1e-7)
         bins = np.linspace(-bound, bound, 62)
-        axes.hist(np.clip(values, -bound, bound), bins=list(bins), color=BETTER)
-        axes.set_yscale("log")
+        counts, _, _ = axes.hist(np.clip(values, -bound, bound), bins=list(bins), color=BETTER)
+        if np.max(counts) > 20:  # of a few cells a logarithm has no room to tell
+            axes.set_yscale("log")
+        else:
+            axes.locator_params(axis="y", integer=True, nbins=5)
         axes.set_xlim(-bound, bound)
     axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 3), useMathText=True)
     axes.xaxis.get_offset_text().set_fontsize(8)

@@ -57,8 +57,9 @@ def errors_by_age(told: Told) -> Figure:
                             linewidth=1.0, alpha=0.6)  # fmt: skip
                 # a line that is cut off looks like one that ends there
                 goes_on = own["rmse_upper"].to_numpy("f8") > limit
-                axes.plot(at[goes_on], np.full(goes_on.sum(), limit), "^", color=colours[name],
-                          markersize=4, clip_on=False)  # fmt: skip
+                if goes_on.any():
+                    axes.plot(at[goes_on], np.full(goes_on.sum(), limit), "^", color=colours[name],
+                              markersize=4, clip_on=False)  # fmt: skip
             small = is_true(own["is_small"]).to_numpy()
             for mask, fill in ((small, "white"), (~small, colours[name])):
                 axes.plot(at[mask], rmse[mask], "o", markersize=5, color=colours[name],

@@ -88,7 +88,8 @@ def _over_strata(run: Run, judged: Judged) -> list[Plate]:
     if strata is not None:
         kept = strata[strata["product"].isin(["nearest", "smooth", name])]
         season = kept[kept["label"] == "season"]
-        if season["stratum"].nunique() > 1:
+        told = season[(season["view"] == "median") & season["ubrmse"].notna()]
+        if told["stratum"].nunique() > 1:
             plates.append(
                 Plate(
                     "seasons",
