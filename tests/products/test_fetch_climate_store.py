@@ -203,6 +203,30 @@ def test_a_download_of_what_was_made_is_gone_on_with_where_it_stopped(served, wa
     assert (wanted.folder / NAME).read_bytes() == served.files["result_0.nc"]
 
 
+# --- boxes
+
+
+def test_a_file_for_a_smaller_box_is_made_anew_for_both(served, wanted):
+    get(served, wanted)
+    assert get(served, replace(wanted, region=(147.0, -35.0, 148.0, -34.0))).kept == 1
+    other = replace(wanted, region=(147.0, -35.0, 150.05, -34.0))
+    assert plan(other).left == 1
+    told = get(served, other)
+    assert (told.files, told.kept) == (1, 0)
+    assert served.jobs[1]["area"] == [-33.0, 146.0, -36.0, 150.1]
+    for one in (wanted, other):
+        assert (plan(one).left, get(served, one).kept) == (0, 1)
+    assert posts(served) == 2
+
+
+def test_a_target_and_a_predictor_in_one_folder_get_one_box(served, wanted):
+    around = replace(wanted, region=(145.5, -36.5, 149.5, -32.5))
+    for _ in range(2):
+        told = get(served, around, wanted)
+        assert told.failures == []
+    assert [job["area"] for job in served.jobs] == [[-32.5, 145.5, -36.5, 149.5]]
+
+
 # --- what is lost
 
 

@@ -133,12 +133,15 @@ def outward(wanted: Wanted) -> Region:
     --------
     >>> outward(Wanted("ERA5", Path("data"), (146.03, -36.0, 149.0, -33.1)))
     (146.0, -36.0, 149.0, -33.0)
+    >>> outward(Wanted("ERA5_LAND", Path("data"), (146.3, -36.1, 149.3, -33.1)))
+    (146.3, -36.1, 149.3, -33.1)
     """
     step = SPACING[wanted.product.removesuffix("_FLUXES")]
-    west, south, east, north = wanted.region
-    counts = math.floor(west / step), math.floor(south / step), math.ceil(east / step)
-    low, bottom, high = (round(count * step, 2) for count in counts)
-    return low, bottom, high, round(math.ceil(north / step) * step, 2)
+    # 146.3 / 0.1 is a little more than 1463: a box on the grid would be asked for a cell wider
+    west, south, east, north = (round(degrees / step, 6) for degrees in wanted.region)
+    counts = math.floor(west), math.floor(south), math.ceil(east), math.ceil(north)
+    west, south, east, north = (round(count * step, 2) for count in counts)
+    return west, south, east, north
 
 
 def inputs(wanted: Wanted, dataset: str, stem: str) -> dict[str, object]:

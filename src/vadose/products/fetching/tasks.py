@@ -20,6 +20,8 @@ from vadose.products.fetching.manifest import Manifest
 
 #: Folder beside the products' for what is half done; no reader looks into it.
 WORK = ".fetching"
+#: Archives that make a file for the box that they are asked for.
+MAKERS = ("climate_store", "soil")
 #: Days after which an archive adds no more files to a day.
 SETTLED = timedelta(days=90)
 
@@ -124,7 +126,7 @@ def find_tasks(
     offers = None if refresh else manifest.offers.get(key)
     found = Found([], 0, 0, [])
     if offers is None:
-        offers = archive.offers(wanted)
+        offers = archive.offers(_for_all(wanted, manifest, need))
         found.problems += [(str(one.subject), one) for one in archive.refused]
         if collection.archive == "earthdata" and _is_settled(wanted) and not archive.refused:
             manifest.remember_search(key, offers)
@@ -161,13 +163,13 @@ def is_here(target: Path, offer: Offer, row: Mapping[str, Any], need: Need) -> b
     """
     if not target.is_file():
         return False
-    held = target.stat().st_size
-    cut = _cut_of(row)
-    # the archive states the size of the whole
-    is_own = cut is not None or offer.size is None
-    stated = row.get("size") if is_own else offer.size
-    is_complete = held > 0 and (stated is None or held == stated)
-    return is_complete and (cut is None or cut.holds(need.cut))
+    held, cut = target.stat().st_size, _cut_of(row)
+    if cut is not None and held == row.get("size"):
+        return cut.holds(need.cut)
+    # the archive states the size of the whole; somebody may have put that in the place of the part
+    remembered = row.get("size")
+    stated = remembered if offer.size is None else offer.size
+    return held > 0 and (stated is None or held == stated)
 
 
 def _widened(task: Task, row: Mapping[str, Any]) -> Task:
@@ -176,6 +178,19 @@ def _widened(task: Task, row: Mapping[str, Any]) -> Task:
     if cut is None or not task.target.is_file() or not is_cut(task.offer.product):
         return task
     return replace(task, need=replace(task.need, cut=task.need.cut.joined(cut)))
+
+
+def _for_all(wanted: Wanted, manifest: Manifest, need: Need) -> Wanted:
+    """Have files made for a box that suits all who read them, and holds what those here hold, for the same reason."""
+    cut = need.cut
+    if COLLECTIONS[wanted.product].archive not in MAKERS:
+        return wanted
+    for key, row in manifest.files.items():
+        held = _cut_of(row)
+        is_ours = key.startswith(f"{wanted.folder.name}/") and row.get("product") == wanted.product
+        if held is not None and is_ours and (wanted.folder.parent / key).is_file():
+            cut = cut.joined(held)
+    return replace(wanted, region=cut.box)
 
 
 def _cut_of(row: Mapping[str, Any]) -> Cut | None:
