@@ -22,6 +22,10 @@ from archive_server import Archive, Handler, archive
 Cutting = Callable[[bytes, tuple[float, float, float, float], list[str]], bytes]
 
 
+#: Where a granule states the name of its file.
+STATED = "ArchiveAndDistributionInformation"
+
+
 @dataclass
 class Cutter:
     """What Harmony can, what it was asked for, and how it will behave.
@@ -156,7 +160,8 @@ class HarmonyHandler(Handler):
     def _told(self, number: str, job: dict[str, Any], state: str) -> dict[str, Any]:
         """Say how far a job is: half of its results while it runs, all but the failing ones after that."""
         by_id = {
-            one["meta"]["concept-id"]: one["umm"]["GranuleUR"] for one in self.archive.granules
+            one["meta"]["concept-id"]: one["umm"]["DataGranule"][STATED][0]["Name"]
+            for one in self.archive.granules
         }
         names = [by_id[granule] for granule in job["granules"]]
         count = {"running": len(names) // 2, "successful": len(names)}.get(state, 0)

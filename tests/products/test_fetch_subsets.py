@@ -17,7 +17,7 @@ import xarray as xr
 from vadose.errors import FileProblem
 from vadose.grids import grid_of, lonlat, named_grid
 from vadose.products import PRODUCTS
-from vadose.products.fetching import Policy, Wanted, fetch, plan
+from vadose.products.fetching import Policy, Wanted, fetch, origin_of, plan
 from vadose.products.fetching.base import FetchProblem
 from vadose.products.fetching.contents import is_cut, needed, whole_grid
 from vadose.products.fetching.cropping import crop_file
@@ -221,6 +221,8 @@ def test_granules_come_cut_where_the_archive_can(served, wanted, days, tmp_path)
         ["true"],
         ["true"],
     )
+    origin = origin_of(wanted.folder / rain(1))  # which the run folder inherits
+    assert (origin["box"], origin["cut_by"]) == ("146.0, -36.0, 149.0, -33.0", "Harmony")
     for name, row in rows_of(wanted).items():
         assert row["box"] == list(BOX)
         assert row["cut_by"] == "Harmony"
@@ -338,6 +340,33 @@ def test_results_stand_on_pages(served, wanted):
     served[1].page_size = 1
     assert get(served, wanted).cut == 3
     assert not any("evil" in path for _, path, _ in served[0].asked)
+
+
+def test_a_result_may_bear_the_title_of_its_granule(served, wanted):
+    """As those of SMAP do, with other signs in place of colons."""
+    for number, granule in enumerate(served[0].granules):
+        granule["umm"]["GranuleUR"] = f"SC:SPL3SMP.008:24046842{number}"
+    served[1].names = {
+        rain(day): f"SC_SPL3SMP_008_24046842{day - 1}_subsetted.nc4" for day in (1, 2, 3)
+    }
+    assert get(served, wanted).cut == 3
+    stamps = [PRODUCTS["IMERG_DAILY"].open(wanted.folder / rain(day))["time"] for day in (1, 2, 3)]
+    assert [str(stamp.values[0])[:10] for stamp in stamps] == [
+        f"2019-12-{day:02d}" for day in (1, 2, 3)
+    ]
+
+
+def test_many_granules_are_several_jobs_of_which_two_run_at_a_time(served, wanted, monkeypatch):
+    from vadose.products.fetching import subsets
+
+    monkeypatch.setattr(subsets, "BATCH", 1)
+    served[1].states = [["accepted", "accepted", "successful"]] * 3
+    told = get(served, wanted, policy=replace(QUICK, workers=1))
+    assert (told.cut, len(served[1].forms)) == (3, 3)
+    asked = [path for _, path, _ in served[0].asked]
+    submitted = [place for place, path in enumerate(asked) if "coverage" in path]
+    came = [place for place, path in enumerate(asked) if path.endswith("_subsetted.nc4")]
+    assert submitted[1] < came[0] < submitted[2]
 
 
 def test_results_resume_and_are_patient(served, wanted):
@@ -556,6 +585,16 @@ def test_products_of_the_same_files_get_what_both_need(tmp_path, served):
     assert served[0].count("/harmony") == before
 
 
+def test_a_whole_file_in_the_place_of_a_part_is_taken_for_what_it_is(served, wanted, days):
+    get(served, wanted)
+    for name, content in days.items():
+        (wanted.folder / name).write_bytes(content)
+    assert plan(replace(wanted, region=WIDER)).here == 3
+    assert get(served, replace(wanted, region=WIDER)).kept == 3
+    (wanted.folder / rain(1)).write_bytes(b"short")
+    assert get(served, wanted).files == 1
+
+
 def test_a_failed_download_leaves_the_narrow_file_as_it_is(served, wanted):
     get(served, wanted)
     held = (wanted.folder / rain(1)).read_bytes()
@@ -617,6 +656,26 @@ def test_what_cannot_be_cropped_is_kept_whole_and_told(served, wanted):
     assert (told.files, told.cut) == (1, 0)
     assert "not cropped" in told.notes[-1]
     assert "kept whole (1 files)" in told.notes[-1]
+
+
+# --- what a user sees
+
+
+def test_a_plan_says_what_may_be_less_and_what_is_cut_too_small(served, wanted, capsys):
+    from vadose.cli.fetch import show_plan
+
+    show_plan([plan(wanted)])
+    assert "IMERG_DAILY: sizes are of whole granules; where the archive (Harmony)" in (
+        capsys.readouterr().out
+    )
+    show_plan([plan(wanted)], whole=True)
+    assert "Harmony" not in capsys.readouterr().out
+    get(served, wanted)
+    show_plan([plan(wanted)])
+    assert "Harmony" not in capsys.readouterr().out
+    show_plan([plan(replace(wanted, region=WIDER))])
+    said = capsys.readouterr().out
+    assert "IMERG_DAILY: 3 files are here and cut to a smaller box or other variables" in said
 
 
 # --- readers of parts

@@ -100,6 +100,11 @@ def _show_partial(found: RecipeCheck, recipe: Path) -> None:
         return  # a recipe that cannot be planned may be of files from elsewhere
     for row in found.sources:
         one = planned.get(row.product)
+        if one is not None and one.too_small:
+            typer.echo(
+                f"Note: source {row.product}: {one.too_small} files are cut to a smaller box or other variables; "
+                f"vadose fetch {recipe} downloads them again."
+            )
         if one is None or row.first is not None or not one.here or not one.left:
             continue
         typer.echo(

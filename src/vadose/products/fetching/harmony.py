@@ -201,7 +201,8 @@ class Harmony:
             state=str(told.get("status", "")),
             percent=int(percent) if isinstance(percent, int | float) else 0,
             links=tuple(links),
-            message=" ".join(str(told.get("message", "")).split())[:200],
+            # it is shown on a terminal, which signs could command
+            message="".join(filter(str.isprintable, str(told.get("message", ""))))[:200],
             expires=str(told.get("dataExpiration") or ""),
         )
 

@@ -159,7 +159,8 @@ def origin_of(path: Path) -> dict[str, str]:
     Returns
     -------
     dict
-        ``collection``, ``version``, ``url`` and ``date``.
+        ``collection``, ``version``, ``url`` and ``date``; of a file that is cut also the ``box`` and who cut it,
+        ``cut_by``.
     """
     root = path.parent.parent
     if not (root / NAME).is_file():
@@ -167,9 +168,11 @@ def origin_of(path: Path) -> dict[str, str]:
     row = _remembered(root, (root / NAME).stat().st_mtime_ns).get(
         f"{path.parent.name}/{path.name}", {}
     )
-    return {
-        name: str(row[name]) for name in ("collection", "version", "url", "date") if row.get(name)
-    }
+    names = ("collection", "version", "url", "date", "cut_by")
+    told = {name: str(row[name]) for name in names if row.get(name)}
+    if isinstance(row.get("box"), list):
+        told["box"] = ", ".join(map(str, row["box"]))
+    return told
 
 
 def cuts_in(folder: Path) -> dict[tuple[str, int], Cut]:

@@ -6,23 +6,20 @@ run that was stopped goes on with it. Whatever fails on this way makes a granule
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from vadose.errors import VadoseError
-from vadose.products.fetching.base import FetchProblem, Offer
-from vadose.products.fetching.contents import Names, is_cut, needed, placing
+from vadose.products.fetching.base import Offer
+from vadose.products.fetching.contents import is_cut
 from vadose.products.fetching.cuts import Cut, Need, remembered_cut
 from vadose.products.fetching.extents import check_cut
-from vadose.products.fetching.harmony import CONCEPT, GATE, JOB, Harmony, NoAnswer
+from vadose.products.fetching.harmony import CONCEPT, GATE, JOB, Harmony
+from vadose.products.fetching.jobs import Job, cut_of, name_of
 from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.transfer import Sessions, transfer
@@ -31,32 +28,6 @@ from vadose.products.fetching.transfer import Sessions, transfer
 BATCH = 200
 #: Share of the globe beyond which a box is not worth a job.
 LARGE = 0.5
-#: How often a job that waits for its user is told to go on.
-NUDGES = 3
-
-
-@dataclass
-class _Job:
-    """A batch of granules, whose job may not have been submitted yet."""
-
-    collection: str
-    need: Need
-    cut: Cut
-    picked: tuple[str, ...] = ()
-    offers: dict[str, Offer] = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)
-    number: str = ""
-    is_remembered: bool = False
-    is_over: bool = False
-    why: str = ""
-    problem: FetchProblem | None = None
-    links: dict[str, str] = field(default_factory=dict)
-    percent: int = -1
-    nudges: int = 0
-    asked: int = 0
-    next_time: float = 0.0
-    moved: float = field(default_factory=time.monotonic)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Subsets:
@@ -79,7 +50,9 @@ class Subsets:
     ) -> None:
         self.harmony, self.manifest = harmony, manifest
         self._sessions, self._servers = sessions, servers
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
+        self._after: dict[int, Job] = {}
+        self._last: Job | None = None
         self._whole: Counter[tuple[str, str]] = Counter()
         self._cut: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -111,17 +84,19 @@ class Subsets:
                 for offer in several.values():
                     self._whole[offer.product, can.why] += 1
                 continue
-            picked = _picked(need, can.variables)
-            cut = need.cut if picked else Cut(need.cut.box)
+            cut, _ = cut_of(need, can.variables)
             left = list(self._remembered(collection, several, cut, need).items())
             for start in range(0, len(left), BATCH):
-                self._put(_Job(collection, need, cut, picked), dict(left[start : start + BATCH]))
+                self._put(Job(collection, need), dict(left[start : start + BATCH]))
             added |= set(several)
         return added
 
-    def _put(self, job: _Job, offers: Mapping[str, Offer]) -> None:
+    def _put(self, job: Job, offers: Mapping[str, Offer]) -> None:
         job.offers = {str(offer.asked["granule"]): offer for offer in offers.values()}
-        job.keys = set(offers)
+        job.keys = frozenset(offers)
+        if self._last is not None:
+            self._after[id(self._last)] = job
+        self._last = job
         self._jobs.update(dict.fromkeys(offers, job))
 
     def _remembered(
@@ -140,7 +115,7 @@ class Subsets:
                 continue
             batch = {key: one for key, one in left.items() if one.asked["granule"] in granules}
             if batch:
-                job = _Job(collection, need, held, number=number, is_remembered=True)
+                job = Job(collection, need, number=number, is_remembered=True, cut=held)
                 self._put(job, batch)
                 left = {key: one for key, one in left.items() if key not in batch}
         return left
@@ -167,10 +142,10 @@ class Subsets:
         """
         job = self._jobs[key]
         url = self._link(job, offer)
-        if url is None:
+        if url is None or job.cut is None:
             self._comes_whole(offer, job.why or "Harmony gave no result for it")
             return None
-        if _name_of(url) == offer.name:
+        if name_of(url) == offer.name:
             self._comes_whole(offer, "Harmony gives it whole")
             return None
         kept = replace(
@@ -199,8 +174,7 @@ class Subsets:
             if self.harmony.gate.is_stopped:
                 raise
             cut_part.unlink(missing_ok=True)
-            found = problem.found if isinstance(problem, FetchProblem) else "a damaged result"
-            self._comes_whole(offer, f"the cut file: {found}")
+            self._comes_whole(offer, f"the cut file: {problem.found}")
             return None
         with self._lock:
             self._cut[offer.product] += 1
@@ -234,12 +208,13 @@ class Subsets:
         with self._lock:
             self._whole[offer.product, why] += 1
 
-    def _link(self, job: _Job, offer: Offer) -> str | None:
+    def _link(self, job: Job, offer: Offer) -> str | None:
         """Wait until a granule's result is there; None where there will be none."""
         granule = str(offer.asked["granule"])
         gate = self.harmony.gate
         while True:
             gate.wait(offer.product)
+            self._submit_next(job)
             with job.lock:
                 if granule in job.links:
                     return job.links[granule]
@@ -248,128 +223,24 @@ class Subsets:
                 if job.is_over:
                     return None
                 if time.monotonic() >= job.next_time:
-                    self._advance(job)
+                    job.advance(self.harmony, self.manifest)
                     continue
                 left = job.next_time - time.monotonic()
             gate.rest(max(left, 0.001), offer.product)
 
-    def _advance(self, job: _Job) -> None:
-        """Submit a job, or ask how far it is."""
-        try:
-            if not job.number:
-                job.number = self.harmony.submit(
-                    job.collection, list(job.offers), job.cut, job.picked
-                )
-                self.manifest.remember_job(job.number, job.collection, job.cut, list(job.offers))
-            else:
-                self._ask(job)
-        except NoAnswer as problem:
-            if job.number and problem.status in (404, 410):
-                self._begin_anew(job, "Harmony has forgotten a job")
-            else:
-                job.is_over, job.why = True, f"Harmony gave {problem.found}"
-        except FetchProblem as problem:
-            if self.harmony.gate.is_stopped:
-                raise
-            job.is_over, job.why = True, f"Harmony gave {problem.found}"
-        # the first questions come soon, as small jobs take seconds
-        pause = min(self.harmony.policy.pause * 2**job.asked, self.harmony.policy.poll)
-        job.asked, job.next_time = job.asked + 1, time.monotonic() + pause
-
-    def _ask(self, job: _Job) -> None:
-        told = self.harmony.progress(job.number)
-        if job.is_remembered and _is_past(told.expires):
-            self._begin_anew(job, "the results of a job were thrown away")
+    def _submit_next(self, job: Job) -> None:
+        """Submit the job after one that was submitted, so that the archive never waits for us: two at a time."""
+        after = self._after.get(id(job))
+        if not job.number or after is None or not after.is_waiting:
             return
-        before = (job.percent, len(job.links))
-        for url in told.links:
-            granule = _granule_of(url, job.offers)
-            if granule and granule not in job.links:
-                job.links[granule] = url
-        job.percent = told.percent
-        if (job.percent, len(job.links)) != before:
-            job.moved = time.monotonic()
-        self.harmony.gate.tell(f"Harmony: {told.state}, {told.percent} %")
-        if told.is_over:
-            job.is_over = True
-            job.why = {
-                "failed": f"the job failed ({told.message})",
-                "canceled": "the job was cancelled",
-            }.get(told.state, "Harmony could not cut it")
-        elif told.state in ("paused", "previewing"):
-            job.nudges += 1
-            if job.nudges > NUDGES:
-                job.is_over, job.why = True, f"the job stays {told.state}"
-            else:
-                with suppress(NoAnswer):  # it may have gone on by itself
-                    self.harmony.go_on(job.number, told.state)
-        elif time.monotonic() - job.moved > self.harmony.policy.longest_wait:
-            job.problem = FetchProblem(
-                "Harmony",
-                found=f"a job that has not moved for {self.harmony.policy.longest_wait / 3600:.1f} h",
-                remedy="It goes on there: run the same command again later, or take whole granules "
-                "with --whole.",
-            )
-
-    def _begin_anew(self, job: _Job, why: str) -> None:
-        """Submit once more what an earlier job was to bring; a second time it comes whole."""
-        self.manifest.forget_job(job.number)
-        is_second = not job.is_remembered
-        job.number, job.links, job.is_remembered = "", {}, False
-        if is_second:
-            job.is_over, job.why = True, why
-            return
-        job.picked = _picked(job.need, self.harmony.abilities(job.collection).variables)
-        job.cut = job.need.cut if job.picked else Cut(job.need.cut.box)
+        if after.lock.acquire(blocking=False):
+            try:
+                if after.is_waiting:
+                    after.advance(self.harmony, self.manifest)
+            finally:
+                after.lock.release()
 
 
 def _is_large(cut: Cut) -> bool:
     west, south, east, north = cut.box
     return (east - west) * (north - south) > LARGE * 360.0 * 180.0
-
-
-def _picked(need: Need, offered: frozenset[str]) -> tuple[str, ...]:
-    """Name the variables to pick, as Harmony does; none where it lacks one that is needed."""
-    names: Names = {}
-    for product in need.products:
-        names.update(needed(product, ()))
-    names = {name: names[name] for name in need.cut.variables if name in names}
-    found = []
-    for several in names.values():
-        hits = [one for one in several if one in offered]
-        if not hits:
-            return ()
-        found.append(hits[0])
-    places = [one for product in need.products for one in placing(product) if one in offered]
-    return tuple(dict.fromkeys([*found, *places]))
-
-
-def _name_of(url: str) -> str:
-    return unquote(urlsplit(url).path).rpartition("/")[2]
-
-
-def _plain(text: str) -> str:
-    """Keep what services leave of a name: some write others in place of colons and dots."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _granule_of(url: str, offers: dict[str, Offer]) -> str:
-    """Find the one granule whose name stands in that of a result; empty for none or several."""
-    name = _plain(_name_of(url))
-    hits = []
-    for granule, offer in offers.items():
-        stems = {
-            _plain(Path(offer.name).stem),
-            _plain(Path(str(offer.asked.get("title", ""))).stem),
-        }
-        if any(len(stem) >= 8 and stem in name for stem in stems):
-            hits.append(granule)
-    return hits[0] if len(hits) == 1 else ""
-
-
-def _is_past(stamp: str) -> bool:
-    try:
-        when = datetime.fromisoformat(stamp)
-    except ValueError:
-        return False
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)) < datetime.now(UTC)

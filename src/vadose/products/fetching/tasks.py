@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vadose.errors import FileProblem
+from vadose.grids import Region
 from vadose.products.collections import COLLECTIONS
 from vadose.products.fetching.base import FetchProblem, Offer, Wanted, checked_name
 from vadose.products.fetching.contents import is_cut
@@ -189,8 +190,15 @@ def _for_all(wanted: Wanted, manifest: Manifest, need: Need) -> Wanted:
         held = _cut_of(row)
         is_ours = key.startswith(f"{wanted.folder.name}/") and row.get("product") == wanted.product
         if held is not None and is_ours and (wanted.folder.parent / key).is_file():
-            cut = cut.joined(held)
+            both = cut.joined(held)
+            if _size(both.box) <= 2 * (_size(cut.box) + _size(held.box)):  # or they lie apart
+                cut = both
     return replace(wanted, region=cut.box)
+
+
+def _size(box: Region) -> float:
+    west, south, east, north = box
+    return (east - west) * (north - south)
 
 
 def _cut_of(row: Mapping[str, Any]) -> Cut | None:
