@@ -28,6 +28,7 @@ TRIED = {
     "IMERG_DAILY": ("precipitation",),
     "SRTM": (),
     "ERA5_LAND": ("land_surface_temperature",),
+    "ERA5": ("root_zone_soil_moisture",),
     "COPERNICUS_DEM": (),
     "SOILGRIDS": ("sand",),
 }

@@ -219,6 +219,13 @@ def test_a_file_for_a_smaller_box_is_made_anew_for_both(served, wanted):
     assert posts(served) == 2
 
 
+def test_boxes_that_lie_apart_are_not_joined(served, wanted):
+    """Or a study in Spain and one in Australia would ask for half the globe."""
+    get(served, wanted)
+    get(served, replace(wanted, region=(-5.4, 41.2, -5.2, 41.4)))
+    assert served.jobs[1]["area"] == [41.4, -5.4, 41.2, -5.2]
+
+
 def test_a_target_and_a_predictor_in_one_folder_get_one_box(served, wanted):
     around = replace(wanted, region=(145.5, -36.5, 149.5, -32.5))
     for _ in range(2):
