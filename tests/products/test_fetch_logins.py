@@ -408,6 +408,9 @@ def test_no_secret_is_written_anywhere(
         said.extend(repr(one.problem) + repr(one.problem.__dict__) for one in told.failures)
         return told
 
+    signed = f"https://{DATA}/data/{smap(4)}?X-Amz-Signature={SIGNATURE}"
+    served.granules.pop()
+    served.add_granule(smap(4), b"data", url=signed)
     served.faults = {smap(1): ["cut", "404"], smap(2): ["403"] * 9, smap(3): ["wrong"] * 9}
     served.door.expires_after = 3
     assert run(wanted).failures

@@ -245,11 +245,14 @@ class Queue:
                     debug_callback=_nothing,
                     info_callback=_nothing,
                 )
-            return made.client  # of the store of today; keys of the old one have none
+            if not hasattr(made, "client"):
+                raise ValueError("NUMBER:KEY, of the store that was closed in 2024")
+            return made.client
         except Exception as error:  # the client raises plain Exception; its text may hold the key
             problem = LoginProblem(
                 account.title,
                 found=f"a key that cannot be read ({type(error).__name__})",
+                expected="a personal access token, without a colon",
                 remedy=remedy,
             )
             self.gate.close(problem, ALL)

@@ -92,24 +92,31 @@ class Found:
     problems: list[tuple[str, FileProblem | FetchProblem]]
 
 
-def needs_of(wanted: Iterable[Wanted]) -> dict[tuple[Path, str], Need]:
-    """Say what files must hold, by folder and collection: for all products that read the same files.
+def needs_of(wanted: Iterable[Wanted]) -> list[Need]:
+    """Say what files must hold, for each that is wanted: where products read the same files, for all of them.
 
     Examples
     --------
     >>> box, days = (146.0, -36.0, 149.0, -33.0), ("2019-12-01", "2019-12-01")
     >>> both = [Wanted(name, Path("data/GLDAS"), box, days) for name in ("GLDAS_NOAH", "GLDAS_NOAH_FLUXES")]
-    >>> need, = needs_of(both).values()
+    >>> need = needs_of(both)[0]
     >>> need.products, "Evap_tavg" in need.cut.variables, "SWE_inst" in need.cut.variables
     (('GLDAS_NOAH', 'GLDAS_NOAH_FLUXES'), True, True)
     """
-    needs: dict[tuple[Path, str], Need] = {}
-    for one in wanted:
-        cut = wanted_cut(one.product, one.region, one.variables)
-        need = Need(cut, {one.product: one.variables})
-        key = one.folder, COLLECTIONS[one.product].short_name
-        needs[key] = needs[key].joined(need) if key in needs else need
-    return needs
+    several = list(wanted)
+    own = [
+        Need(wanted_cut(one.product, one.region, one.variables), {one.product: one.variables})
+        for one in several
+    ]
+    # what an archive makes for one box cannot be asked for over several
+    keys = [
+        (one.folder, COLLECTIONS[one.product].short_name) if is_cut(one.product) else count
+        for count, one in enumerate(several)
+    ]
+    joined: dict[object, Need] = {}
+    for key, need in zip(keys, own, strict=True):
+        joined[key] = joined[key].joined(need) if key in joined else need
+    return [joined[key] for key in keys]
 
 
 def find_tasks(
@@ -129,7 +136,9 @@ def find_tasks(
     if offers is None:
         offers = archive.offers(_for_all(wanted, manifest, need))
         found.problems += [(str(one.subject), one) for one in archive.refused]
-        if collection.archive == "earthdata" and _is_settled(wanted) and not archive.refused:
+        # an address with a query may be signed: it is no fact for a manifest
+        is_plain = not archive.refused and not any("?" in offer.url for offer in offers)
+        if collection.archive == "earthdata" and _is_settled(wanted) and is_plain:
             manifest.remember_search(key, offers)
     for offer in offers:
         task = Task(archive, offer, wanted.folder, need)
