@@ -13,6 +13,7 @@ import zarr
 
 from vadose.errors import FileProblem, MissingExtra
 from vadose.publish import check_export, write_checksums
+from vadose.publish.stac_checks import check_stac
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def test_a_sound_export_passes_all(exported) -> None:
     steps = []
     verdicts = check_export(exported.folder, lambda *how: steps.append(how))
     assert [one for one in verdicts if not one.passed] == []
-    assert {"compliance-checker", "rio-cogeo", "pystac, vadose", "GDAL"} <= {one.by for one in verdicts}
+    assert {"compliance-checker", "rio-cogeo", "pystac, vadose", "GDAL"} <= {
+        one.by for one in verdicts
+    }
     assert steps[-1] == (len(verdicts), len(verdicts))
 
 
@@ -117,6 +120,35 @@ def spoil_items(folder):
     del content["geometry"]
     second.write_text(json.dumps(content))
     return first, second
+
+
+def test_items_that_say_other_things_than_their_maps(copied) -> None:
+    folder, failing = copied
+    items = sorted((folder / "days").glob("*/*.json"))[:2]
+    contents = [json.loads(item.read_text()) for item in items]
+    contents[0]["properties"]["proj:transform"][2] += 0.125
+    contents[1]["assets"]["origin"]["bands"][0]["data_type"] = "int16"
+    for item, content in zip(items, contents, strict=True):
+        item.write_text(json.dumps(content))
+    collection = json.loads((folder / "collection.json").read_text())
+    del collection["cube:dimensions"]["time"]
+    (folder / "collection.json").write_text(json.dumps(collection))
+    write_checksums(folder)
+    faults = check_stac(folder)[0]
+    assert "variable flags has unknown dimensions time" in faults[1]
+    assert sum("lies elsewhere than proj: says" in fault for fault in faults) == 4
+    assert faults[-1].endswith("_origin.tif has another type, unit, nodata, scale or offset")
+    assert set(failing()) == {"STAC"}
+
+
+def test_a_citation_that_catalogues_would_refuse(copied) -> None:
+    folder, failing = copied
+    text = (folder / "CITATION.cff").read_text()
+    text = text.replace("doi: 10.1000/soil.1", "doi: soil.1").replace("'2026-11-21'", "yesterday")
+    (folder / "CITATION.cff").write_text(text.replace("type: data\n", "type: ''\n"))
+    write_checksums(folder)
+    told = failing()["CITATION.cff"]
+    assert told.startswith("date-released: no day; reference 1: no type; reference 1: soil.1 is no")
 
 
 def test_a_lost_chunk(copied) -> None:

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from vadose.grids import grid_of
+from vadose.schema import variable
 from vadose.store import open_cube
 
 LAYERS = ["soil_moisture", "soil_moisture_lower", "soil_moisture_upper"]
@@ -170,17 +173,37 @@ def test_stac_items_lead_to_their_maps(exported) -> None:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["static", "members", "instants"])
-def test_other_shapes_of_products_pass_all_checks(kind, makers, tmp_path, publication) -> None:
-    from affine import Affine
-    from odc.geo.geobox import GeoBox
+UTM = GeoBox((30, 25), Affine(1000, 0, 5e5, 0, -1000, 4.6e6), "EPSG:32633")
+#: Products that differ in shape or place, and the folder of their first day.
+KINDS = {
+    # in UTM longitude depends on the row too, so that longitudes and latitudes are maps
+    "static": (UTM, "static"),
+    "members": (UTM, "2019-04-29"),
+    "instants": (UTM, "2019-04-29T0130"),
+    "root zone": (UTM, "2019-04-29"),
+    "Fiji": (
+        GeoBox((20, 30), Affine(0.25, 0, 177, 0, -0.25, -15), "EPSG:4326"),
+        "2019-04-29",
+    ),
+    "UTM over 180": (
+        GeoBox((30, 90), Affine(1000, 0, 6e5, 0, -1000, 7.6e6), "EPSG:32660"),
+        "2019-04-29",
+    ),
+    "Antarctic": (
+        GeoBox((30, 30), Affine(25000, 0, -375000, 0, -25000, 375000), "EPSG:6932"),
+        "2019-04-29",
+    ),
+}
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_other_products_pass_all_checks(kind, makers, tmp_path, publication) -> None:
     from vadose.publish import check_export
 
     make_product, export = makers
-    # in UTM longitude depends on the row too, so that longitudes and latitudes are maps
-    cube = make_product(GeoBox((30, 25), Affine(1000, 0, 5e5, 0, -1000, 4.6e6), "EPSG:32633"))
+    grid, first = KINDS[kind]
+    cube = make_product(grid)
     if kind == "static":
         cube = cube.isel(time=0, drop=True)
         del cube["soil_moisture"].attrs["cell_methods"]
@@ -188,11 +211,51 @@ def test_other_shapes_of_products_pass_all_checks(kind, makers, tmp_path, public
         name = "soil_moisture_members"
         cube[name] = xr.concat([cube["soil_moisture"]] * 2, pd.Index([0, 1], name="member"))
         cube[name].attrs = {"units": "m3 m-3", "long_name": "members of an ensemble"}
-    else:
+    elif kind == "instants":
         cube = cube.assign_coords(time=cube["time"] + np.timedelta64(90, "m"))
         cube["soil_moisture"].attrs["cell_methods"] = "time: point"
+    elif kind == "root zone":
+        cube = with_root_zone(cube)
     made = export(cube, tmp_path, publication, packed=True)
     assert [one for one in check_export(made.folder) if not one.passed] == []
     maps = sorted(path.parent.name for path in made.folder.glob("days/*/*_soil_moisture.tif"))
-    first = {"static": "static", "members": "2019-04-29", "instants": "2019-04-29T0130"}
-    assert maps[0] == first[kind]
+    assert maps[0] == first
+
+
+def with_root_zone(cube):
+    """Put a second layer beside the first."""
+    for name in ("root_zone_soil_moisture", "root_zone_soil_moisture_upper"):
+        cube[name] = cube["soil_moisture"] * np.float32(0.5)
+        cube[name].attrs = variable(name).attributes() | {"depth_from": 0.0, "depth_to": 1.0}
+    return cube
+
+
+def test_each_layer_of_soil_has_its_own_depth(makers, tmp_path, publication) -> None:
+    make_product, export = makers
+    made = export(with_root_zone(make_product(UTM)), tmp_path, publication, packed=True)
+    path = made.folder / "product_2019-04.nc"
+    with xr.open_dataset(path, engine="h5netcdf", decode_cf=False) as raw:
+        layers = [name for name in made.cube.data_vars if "soil_moisture" in name]
+        own = {name: raw[name].attrs["coordinates"].split()[0] for name in layers}
+        assert own["soil_moisture_upper"] == "depth"
+        assert own["root_zone_soil_moisture_upper"] == "depth_of_root_zone_soil_moisture"
+        assert (float(raw["depth"]), float(raw[own["root_zone_soil_moisture"]])) == (0.025, 0.5)
+        assert raw.attrs["geospatial_vertical_min"] == 0.025
+        assert raw.attrs["geospatial_vertical_max"] == 0.5
+    item = json.loads(next(made.folder.glob("days/2019-04-29/*.json")).read_text())
+    said = {name: one.get("description") for name, one in item["assets"].items()}
+    assert said["root_zone_soil_moisture_upper"] == "from 0 to 1 m below the surface"
+    assert said["soil_moisture"] == "from 0 to 0.05 m below the surface"
+    assert said["origin"] is None
+
+
+def test_axes_are_told_though_the_cube_says_nothing(makers, tmp_path, publication) -> None:
+    make_product, export = makers
+    cube = make_product(UTM)
+    for dim in ("y", "x"):
+        cube[dim].attrs = {}
+    made = export(cube, tmp_path, publication, packed=True)
+    path = made.folder / "product_2019-04.nc"
+    with xr.open_dataset(path, engine="h5netcdf", decode_cf=False) as raw:
+        assert raw["y"].attrs["standard_name"] == "projection_y_coordinate"
+        assert (raw["x"].attrs["axis"], raw["x"].attrs["units"]) == ("X", "m")

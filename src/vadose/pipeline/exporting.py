@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from vadose.config.fusion import parse_fusion
 from vadose.config.reading import checked, read_text
 from vadose.errors import FileProblem, RunProblem
 from vadose.pipeline.folder import RunFolder
-from vadose.store import open_cube, open_windows, owned, replaced
+from vadose.store import open_cube, open_windows, owned, partials, replaced
 
 if TYPE_CHECKING:
     from vadose.publish import About, Publication, Verdict
@@ -25,6 +26,8 @@ EXPORT = "export"
 PRODUCTS = ("product", "product_corrected", "fused")
 #: In an unfinished export: digest of what is exported, so that only the same goes on.
 KEY = ".vadose.export.json"
+
+_HALF = re.compile(r"\..+\.(partial|previous)-[0-9a-f]{8}")
 
 Step = Callable[..., None]
 
@@ -100,6 +103,8 @@ def export_run(
         note.unlink()
     with replaced(out, overwrite=overwrite) as partial:
         work.rename(partial)
+    for left in partials(out):  # a process that died in the instant of the swap has left its own
+        shutil.rmtree(left)
     return out
 
 
@@ -218,12 +223,22 @@ def _begin(work: Path, key: str) -> None:
         with owned(work):  # nobody is at work there
             pass
         if is_same:
+            _sweep(work)
             return
         shutil.rmtree(work)
     if not work.parent.is_dir():
         raise FileProblem(work.parent, found="no such folder", remedy="Create it first.")
     work.mkdir()
     note.write_text(json.dumps(key), encoding="utf-8")
+
+
+def _sweep(work: Path) -> None:
+    """Remove the halves of files that a killed export left, which would else be exported too."""
+    for left in [path for path in work.rglob(".*") if _HALF.match(path.name)]:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def check(path: Path, step: Step = lambda *_: None) -> list[Verdict]:

@@ -12,6 +12,7 @@ import pandas as pd
 import rasterio
 import rasterio.shutil
 import xarray as xr
+from rasterio.io import MemoryFile
 
 from vadose.grids import grid_of
 from vadose.publish.about import Publication
@@ -127,29 +128,27 @@ def _write(
         "nodata": extra["nodata"],
         "BIGTIFF": "IF_SAFER",
     }
-    with replaced(path) as partial:
-        plain = partial.with_suffix(".plain.tif")
-        try:
-            with rasterio.open(plain, "w", **profile) as file:
-                file.write(values, 1)
-                file.set_band_description(1, name)
-                file.set_band_unit(1, row.units)
-                if "scale" in extra:
-                    file.scales, file.offsets = (extra["scale"],), (extra["offset"],)
-                file.update_tags(**_tags(array, publication, time))
-            rasterio.shutil.copy(
-                plain,
-                partial,
-                driver="COG",
-                COMPRESS="DEFLATE",
-                PREDICTOR="YES",
-                BLOCKSIZE=BLOCK,
-                BIGTIFF="IF_SAFER",
-                NUM_THREADS="1",
-                OVERVIEW_RESAMPLING="AVERAGE" if row.kind == "continuous" else "MODE",
-            )
-        finally:
-            plain.unlink(missing_ok=True)
+    # GDAL may keep a full disk to itself, Python does not: it is Python that writes the file
+    with replaced(path) as partial, MemoryFile() as plain, MemoryFile() as cloud:
+        with plain.open(**profile) as file:
+            file.write(values, 1)
+            file.set_band_description(1, name)
+            file.set_band_unit(1, row.units)
+            if "scale" in extra:
+                file.scales, file.offsets = (extra["scale"],), (extra["offset"],)
+            file.update_tags(**_tags(array, publication, time))
+        rasterio.shutil.copy(
+            plain.name,
+            cloud.name,
+            driver="COG",
+            COMPRESS="DEFLATE",
+            PREDICTOR="YES",
+            BLOCKSIZE=BLOCK,
+            BIGTIFF="IF_SAFER",
+            NUM_THREADS="1",
+            OVERVIEW_RESAMPLING="AVERAGE" if row.kind == "continuous" else "MODE",
+        )
+        partial.write_bytes(cloud.getbuffer())
 
 
 def _encoded(

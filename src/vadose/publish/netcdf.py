@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import numpy as np
 import xarray as xr
 from dask.local import get_sync
 from dask.optimization import cull
+from odc.geo.geobox import GeoBox
 
 from vadose.grids import grid_of, lonlat
 from vadose.publish.about import Publication
@@ -29,6 +33,8 @@ from vadose.store import replaced, write_netcdf
 CONVENTIONS = "CF-1.11, ACDD-1.3"
 #: Rows of longitudes and latitudes written at a time, where both depend on row and column.
 ROWS = 512
+#: Bytes that bounds, depths and attributes may take.
+SPARE = 2**18
 #: A day in the units that stamps of days and of minutes are written in.
 _DAY = {"days": 1, "hours": 24, "minutes": 1440, "seconds": 86400, "milliseconds": 86400000}
 
@@ -69,6 +75,7 @@ def write_cf_months(
         told.attrs |= time_attributes(part["time"] if "time" in part.dims else None)
         with replaced(path) as partial, dask.config.set(scheduler=_in_order):
             write_netcdf(told, partial, packed=is_packed(cube))
+            _need_space(partial, grid_of(told))
             _complete(partial, told, publication.target)
     return files
 
@@ -86,6 +93,13 @@ def by_month(cube: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
         return [("", cube)]
     months = cube["time"].values.astype("M8[M]")
     return [(str(month), cube.isel(time=months == month)) for month in np.unique(months)]
+
+
+def _need_space(path: Path, grid: GeoBox) -> None:
+    """Refuse to add to a file on a disk that is all but full: HDF5 would crash the process."""
+    needed = SPARE + 8 * grid.shape.y * grid.shape.x
+    if shutil.disk_usage(path.parent).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _in_order(work: Any, keys: Any, **_: Any) -> Any:

@@ -30,10 +30,11 @@ def write_papers(folder: Path, publication: Publication, stems: Sequence[str]) -
     stems
         Begins of the names of its products.
     """
+    has_days = (folder / f"{stems[0]}_gdal.zarr/time").is_dir()
     texts = {
         CITATION: citation_file(publication),
         LICENCE: licence_text(publication),
-        README: readme(publication, stems),
+        README: readme(publication, stems, has_days=has_days),
     }
     for name, text in texts.items():
         with replaced(folder / name, overwrite=True) as partial:
@@ -117,7 +118,10 @@ def binding(publication: Publication) -> list[str]:
             )
         else:
             lines.append(f"The strictest of them: {terms.text}. It asks: {', '.join(terms.asks)}.")
-    lines.append(f"Its makers put it under: {said}")
+    if said == NOT_STATED:
+        lines.append("Its makers have not said under which licence they put it.")
+    else:
+        lines.append(f"Its makers put it under: {said}")
     if publication.is_too_open and publication.strictest.asks:
         lines.append("That is looser than what the inputs ask, which cannot be given away here.")
     return lines
@@ -127,16 +131,19 @@ def _span(files: Sequence[str]) -> str:
     return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]} ({len(files)} files)"
 
 
-def readme(publication: Publication, stems: Sequence[str]) -> str:
+def readme(publication: Publication, stems: Sequence[str], *, has_days: bool = True) -> str:
     """Say what is in the folder and how each form is opened."""
     stem, target = stems[0], publication.target
+    # GDAL before 3.8 takes a store of days one day at a time
+    gdal = f"""gdalinfo 'ZARR:"{stem}_gdal.zarr":/{target}{":0" if has_days else ""}'"""
+    gdal += "  # the first day" if has_days else ""
     rows = [(f"{one}*.nc", "CF netCDF, a file for each month") for one in stems] + [
         (f"{one}.zarr", "GeoZarr (Zarr version 3)") for one in stems
     ]
     rows += [
         (
             f"{one}_gdal.zarr",
-            "the same in Zarr version 2, for GDAL, of which 3.10 reads no version 3",
+            "the same in Zarr version 2, for GDAL up to 3.10, which reads no version 3",
         )
         for one in stems
     ]
@@ -168,7 +175,7 @@ xr.open_zarr("{stem}.zarr", consolidated=False)["{target}"]
 ```
 
 ```sh
-gdalinfo 'ZARR:"{stem}_gdal.zarr":/{target}'
+{gdal}
 ```
 
 Times are UTC and mark the start of the day. Gaps are NaN, or the file's nodata; `origin` and `flags` say why.
