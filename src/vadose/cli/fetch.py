@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 #: Exit code where some files did not come.
 INCOMPLETE = 3
-#: Exit code where a person stopped it, as shells have it.
-STOPPED = 130
 #: Failures of a product that are shown in full.
 SHOWN = 10
 
@@ -71,7 +69,7 @@ def fetch(
             )
     except KeyboardInterrupt:
         show_stopped(wanted)
-        raise typer.Exit(STOPPED) from None
+        raise
     show_fetched(told, recipe)
     if told.failures:
         raise typer.Exit(INCOMPLETE)
@@ -193,16 +191,17 @@ def _show_steps(planned: Sequence[Planned]) -> None:
 
 
 def show_stopped(wanted: Sequence[Wanted]) -> None:
-    """Say what a stop has left, and how to go on."""
+    """Say what a stop has left at archives."""
     from vadose.products.fetching.tasks import WORK
     from vadose.products.fetching.tickets import count_waiting
 
     waiting = count_waiting(dict.fromkeys(one.folder.parent / WORK for one in wanted))
+    typer.echo("What has come is kept.")
     if waiting:
-        typer.echo(f"Stopped; {waiting} requests stay in the queue of the Climate Data Store.")
-    else:
-        typer.echo("Stopped.")
-    typer.echo("What has come is kept. Run the same command again: it goes on where it was.")
+        words = "1 request stays" if waiting == 1 else f"{waiting} requests stay"
+        typer.echo(
+            f"{words} in the queue of the Climate Data Store; the same command goes on with it."
+        )
 
 
 def show_fetched(told: Fetched, recipe: Path) -> None:
