@@ -15,6 +15,7 @@ from vadose.report import trust
 from vadose.report.checks import closure_max, read_alignment, tell_checks
 from vadose.report.choices import days_of, tell_choices
 from vadose.report.dates import chosen_places, days_table, gappiest, read_days
+from vadose.report.fitting import fit_daily
 from vadose.report.frames import frame_of
 from vadose.report.html import write_report
 from vadose.report.judged import Judged, Summary, read_judged
@@ -151,6 +152,19 @@ def test_the_day_on_maps_is_one_with_a_coarse_input(long_run):
     scene = read_scene(replace(record, coarse=coarse))
     assert scene.when == "2020-03-07"
     assert np.isfinite(scene.coarse).all()
+
+
+def test_a_part_without_daily_scores_has_no_row(globe):
+    scores = dict.fromkeys(("r", "rmse", "ubrmse", "bias"), 0.1)
+    rows = [
+        {"part": part, "product": "forest", "time": day, "n": 20, **scores}
+        for part in ("train", "test")
+        for day in TIMES
+    ]
+    daily = pd.DataFrame(rows)
+    daily.loc[daily["part"] == "test", list(scores)] = np.nan
+    labels = fit_daily(daily, read_run(globe), unit="m3 m-3").axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == ["forest, train"]
 
 
 def test_closure_is_one_number_wherever_it_stands(globe, tmp_path):

@@ -243,6 +243,16 @@ def test_stations_of_one_name_are_told_apart_by_network(judged_run, tmp_path):
     assert len(chapter(record, own).plates) == 6
 
 
+def test_months_have_their_names(judged_run, tmp_path):
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    path = run / "validation/strata.csv"
+    table = pd.read_csv(path)
+    months = table["stratum"].map({"winter": "1", "summer": "7"})
+    pd.concat([table, table.assign(label="month", stratum=months)]).to_csv(path, index=False)
+    told = tell_stations(read_judged(read_run(run)))
+    assert [row.name for row in told.strata[1].rows] == ["January", "July"]
+
+
 def test_seasons_without_a_median_are_not_drawn(judged_run, tmp_path):
     run = shutil.copytree(judged_run, tmp_path / "run")
     path = run / "validation/strata.csv"

@@ -255,7 +255,7 @@ def trusted(run: Run, judged: Judged | None) -> Chapter:
         plates.append(
             Plate(
                 "widths",
-                lambda: trust.draw_layers(widths, run.fine_grid, label="soil moisture", unit=unit),
+                lambda: trust.draw_layers(widths, run.fine_grid, label="width, spread", unit=unit),
                 "Maps of the mean width of the intervals and of the spread of the model.",
                 lambda: trust.layers_table(widths, run.fine_grid),
             )

@@ -144,8 +144,10 @@ def fit_daily(daily: pd.DataFrame, run: Run, *, unit: str) -> Figure:
         title = run.held.methods[name].title if run.held and name in run.held.methods else name
         for part in dict.fromkeys(daily["part"]):
             key = f"{name} {part}"
-            titles[key] = f"{short(title, 16)}, {part}"
+            titles[key] = f"{short(title, 24)}, {part}"
             own = daily[(daily["product"] == name) & (daily["part"] == part)]
+            if own["rmse"].isna().all():  # too few of its cells on any day
+                continue
             rows.append(own.assign(product=key))
     table = pd.concat(rows, ignore_index=True)
     last = f"{daily['product'].iloc[0]} test"

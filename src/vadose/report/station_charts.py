@@ -245,7 +245,7 @@ def taylor(points: pd.DataFrame, titles: Mapping[str, str], published: str) -> F
             markersize=8,
             color=colours[name],
             markeredgecolor="white",
-            zorder=5,
+            zorder=6 if name == published else 5,
             label=wrapped(titles[name]),
         )
     axes.plot([1], [0], marker="*", markersize=13, color=MEASURED, zorder=6, clip_on=False,
@@ -278,7 +278,10 @@ def _taylor_grid(axes: Axes, largest: float, *, is_wide: bool) -> None:
     axes.spines["bottom"].set_color("#b6bec4")
     axes.tick_params(labelsize=8, labelcolor=INK, color="#b6bec4", length=3)
     half = np.linspace(0, np.arccos(RAY) if is_wide else np.pi / 2, 200)
-    for radius in np.arange(0.5, largest + 1e-9, 0.5):
+    axes.plot(
+        largest * np.cos(half), largest * np.sin(half), color="#b6bec4", linewidth=0.9, zorder=1
+    )
+    for radius in np.arange(0.5, largest - 1e-9, 0.5):
         line = "-" if radius == 1 else (0, (3, 3))
         axes.plot(radius * np.cos(half), radius * np.sin(half), color="#b6bec4",
                   linewidth=0.9 if radius == 1 else 0.6, linestyle=line, zorder=1)  # fmt: skip

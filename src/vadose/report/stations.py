@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import month_name
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -294,7 +295,7 @@ def _ends(row: pd.Series, metric: str, digits: int) -> str:
 
 
 def _strata(judged: Judged) -> list[Group]:
-    """Lay the published product beside the coarse value for every stratum but months and networks."""
+    """Lay the published product beside the coarse value for every stratum."""
     needed = ("label", "product", "stratum", "view", "n", "stations", "r", "ubrmse", "bias")
     table = judged.table("strata", needed)
     if table is None:
@@ -324,8 +325,15 @@ def _strata(judged: Judged) -> list[Group]:
                 Cell(number(row["bias"], 4, signed=True)),
             )
             remark = "small: no base for a claim" if is_small else ""
-            rows.append(Line(stratum.replace("_", " "), cells, remark=remark))
+            rows.append(Line(_stratum_words(str(label), stratum), cells, remark=remark))
         if rows:
             words = str(label).replace("_", " ")
             groups.append(Group(LABELS.get(str(label), words.capitalize()), tuple(rows)))
     return groups
+
+
+def _stratum_words(label: str, stratum: str) -> str:
+    """Name a stratum; a month by its name, not by its number."""
+    if label == "month" and stratum.isdigit() and 1 <= int(stratum) <= 12:
+        return month_name[int(stratum)]
+    return stratum.replace("_", " ")
