@@ -370,6 +370,7 @@ def fields(names: list[str], *, start: str = "2019-06-01", values: float = 0.1) 
         "latitude": ("latitude", [-35.0, -35.1, -35.2]),
         "longitude": ("longitude", [147.0, 147.1, 147.2, 147.3]),
         "number": ((), 0),
+        "expver": ("valid_time", np.array(["0001"] * 30, dtype=object)),
     }
     return bytes(xr.Dataset(data, coords=coords).to_netcdf(engine="h5netcdf"))
 
