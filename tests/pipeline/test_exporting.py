@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,6 +129,68 @@ def test_a_stopped_export_goes_on(run, monkeypatch) -> None:
     assert again == made
     assert not list(out.glob(".vadose*"))
     assert not list(run.glob(".export*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vadose import pipeline
+kept, word = Path.replace, sys.argv[2]
+def die(self, target):
+    if word in str(target):  # its bytes are there, its name is not
+        os.kill(os.getpid(), signal.SIGKILL)
+    return kept(self, target)
+Path.replace = die
+pipeline.export(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("word", ["product_2019-04.nc", "2019-04-30_origin.tif"])
+def test_a_killed_export_leaves_no_halves_in_the_next(run, tmp_path, word) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(run), word], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert not (run / "export").exists()
+    work = run / ".export.unfinished"
+    halves = [path.name for path in work.rglob(".*.partial-*")]
+    assert any(word in name for name in halves)
+    out = pipeline.export(run)
+    assert not list(run.glob(".export*"))
+    sums = (out / "CHECKSUMS.sha256").read_text()
+    assert ".partial-" not in sums
+    assert sums == (pipeline.export(run, tmp_path / "whole") / "CHECKSUMS.sha256").read_text()
+
+
+def test_a_process_that_died_in_the_swap_has_left_nothing_for_good(run) -> None:
+    pipeline.export(run)
+    for role in ("previous", "partial"):
+        (run / f".export.{role}-0123abcd").mkdir()
+    pipeline.export(run, overwrite=True)
+    assert not list(run.glob(".export*"))
+
+
+@pytest.mark.parametrize("what", ["netCDF", "GeoTIFF"])
+def test_a_full_disk_is_one_line_and_nothing_takes_its_name(
+    run, what, tmp_path, monkeypatch, capsys
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        if what == "netCDF":  # there is no room for what is added to it
+            patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+        else:
+            patch.setattr(Path, "write_bytes", full)
+        assert call("export", run, monkeypatch=patch) == 2
+    told = capsys.readouterr().err
+    assert "found no space left on the device. Free some space" in told
+    assert "Traceback" not in told
+    assert not (run / "export").exists()
+    left = run / ".export.unfinished"
+    assert not list(left.glob("**/*.nc" if what == "netCDF" else "**/*.tif"))
+    assert call("export", run, monkeypatch=monkeypatch) == 0
+    whole = pipeline.export(run, tmp_path / "whole")
+    names = [out / "CHECKSUMS.sha256" for out in (run / "export", whole)]
+    assert names[0].read_text() == names[1].read_text()
 
 
 def test_what_was_left_of_another_product_is_not_taken_up(run, monkeypatch) -> None:
