@@ -170,7 +170,7 @@ def served(monkeypatch, days):
     monkeypatch.setenv("EARTHDATA_TOKEN", "t0ken-of-the-user")
     with harmony_archive(harmony_cut) as (one, cutter):
         for name, content in days.items():
-            one.add_granule(name, content, collection="C1-TEST")
+            one.add_granule(name, content, collection="C1-TEST", short_name="GPM_3IMERGDF")
         cutter.can_cut()
         yield one, cutter
 
@@ -212,7 +212,7 @@ def assert_same_as_whole(wanted, days, folder, box=BOX):
 def test_granules_come_cut_where_the_archive_can(served, wanted, days, tmp_path):
     told = get(served, wanted)
     assert (told.files, told.cut, told.failures) == (3, 3, [])
-    assert told.notes == ["IMERG_DAILY: 3 granules were cut to the box at the archive (Harmony)."]
+    assert told.notes == ["IMERG_DAILY: 3 granules came cut to the box at the archive (Harmony)."]
     (form,) = served[1].forms
     assert form["granuleId"] == ["G0-TEST,G1-TEST,G2-TEST"]
     assert form["subset"] == ["lat(-37:-32)", "lon(145:150)"]
@@ -330,7 +330,7 @@ def test_a_granule_that_could_not_be_cut_comes_whole_and_the_others_cut(served, 
     served[1].failing = {rain(2)}
     told = get(served, wanted)
     assert (told.files, told.cut) == (3, 2)
-    assert "IMERG_DAILY: 1 granules came whole: Harmony could not cut it." in told.notes
+    assert "IMERG_DAILY: 1 granule came whole: Harmony could not cut it." in told.notes
     assert (wanted.folder / rain(2)).read_bytes() == days[rain(2)]
     cube = PRODUCTS["IMERG_DAILY"].open(wanted.folder, BOX)  # cut and whole ones in one cube
     assert dict(cube.sizes) == {"time": 3, "y": 6, "x": 6}
@@ -585,6 +585,51 @@ def test_products_of_the_same_files_get_what_both_need(tmp_path, served):
     assert served[0].count("/harmony") == before
 
 
+def test_fields_of_the_climate_store_are_asked_for_again_over_a_wider_box(
+    served, tmp_path, monkeypatch
+):
+    pytest.importorskip("cdsapi")
+    monkeypatch.setenv("CDSAPI_URL", f"{served[0].url}/cds")
+    monkeypatch.setenv("CDSAPI_KEY", "k3y-of-the-user")
+    days = ("2019-12-01", "2019-12-31")
+    land = Wanted("ERA5_LAND", tmp_path / "data/ERA5_LAND", BOX, days, ("soil_moisture",))
+    wider = replace(land, region=WIDER)
+    assert get(served, land).files == 1
+    assert (plan(land).here, plan(wider).here, plan(wider).too_small) == (1, 0, 1)
+    before = (land.folder / "volumetric_soil_water_layer_1_2019-12.nc").read_bytes()
+    assert get(served, wider).files == 1
+    assert (land.folder / "volumetric_soil_water_layer_1_2019-12.nc").read_bytes() != before
+    assert [job["area"] for job in served[0].jobs] == [
+        [-33.0, 146.0, -36.0, 149.0], [-33.0, 144.0, -38.0, 149.0]
+    ]  # fmt: skip
+    assert rows_of(land)["volumetric_soil_water_layer_1_2019-12.nc"]["box"] == list(WIDER)
+    assert get(served, land, wider).kept == 2
+    assert len(served[0].jobs) == 2
+
+
+def test_a_window_of_a_map_is_read_again_over_a_wider_box(served, tmp_path):
+    from rasterio.io import MemoryFile
+    from rasterio.transform import from_origin
+
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff", count=1, dtype="int16", height=180, width=360, crs="EPSG:4326",
+            transform=from_origin(-180, 90, 1, 1),
+        ) as target:  # fmt: skip
+            target.write(np.arange(180 * 360).reshape(180, 360).astype("i2") % 900 + 1, 1)
+        served[0].files["sand_0-5cm_mean_1000.tif"] = memory.read()
+    sand = Wanted("SOILGRIDS", tmp_path / "data/SOILGRIDS", BOX, None, ("sand",))
+    wider = replace(sand, region=WIDER)
+    narrow_and_wide = get(served, wider, sand)  # in one run: the larger one is taken
+    assert narrow_and_wide.files == 1
+    assert PRODUCTS["SOILGRIDS"].open(sand.folder)["sand"].shape == (5, 5)
+    assert get(served, sand).kept == get(served, wider).kept == 1
+    widest = replace(sand, region=(140.0, -40.0, 150.0, -30.0))
+    assert (plan(widest).here, plan(widest).too_small) == (0, 1)
+    assert get(served, widest).files == 1
+    assert PRODUCTS["SOILGRIDS"].open(sand.folder)["sand"].shape == (10, 10)
+
+
 def test_a_whole_file_in_the_place_of_a_part_is_taken_for_what_it_is(served, wanted, days):
     get(served, wanted)
     for name, content in days.items():
@@ -643,7 +688,7 @@ def test_tiles_are_the_smallest_unit_there_is(served, tmp_path):
     told = get(served, tiles, crop=True)
     assert (told.files, told.cut) == (1, 0)
     assert told.notes == [
-        "MOD13A2: not cropped, its tiles are the smallest unit there is (1 files)."
+        "MOD13A2: not cropped, its tiles are the smallest unit there is (1 file)."
     ]
     assert served[0].count("/harmony") == 0
 
@@ -655,10 +700,33 @@ def test_what_cannot_be_cropped_is_kept_whole_and_told(served, wanted):
     told = get(served, wanted, crop=True)
     assert (told.files, told.cut) == (1, 0)
     assert "not cropped" in told.notes[-1]
-    assert "kept whole (1 files)" in told.notes[-1]
+    assert "kept whole (1 file)" in told.notes[-1]
 
 
 # --- what a user sees
+
+
+RECIPE = """
+title: A part of the Murrumbidgee
+target: soil_moisture
+predictors: [precipitation]
+build:
+  region: [146, -36, 149, -33]
+  period: [2019-12-01, 2019-12-03]
+  factor: 4
+  sources:
+    - product: SPL3SMP
+      use: target
+      variables: [soil_moisture]
+      paths: [data/SPL3SMP/]
+    - product: IMERG_DAILY
+      variables: [precipitation]
+      paths: [data/IMERG_DAILY/]
+methods:
+  nearest: {title: Coarse value copied, kind: nearest}
+  smooth: {title: Smooth interpolation, kind: smooth}
+publish: smooth
+"""
 
 
 def test_a_plan_says_what_may_be_less_and_what_is_cut_too_small(served, wanted, capsys):
@@ -676,6 +744,31 @@ def test_a_plan_says_what_may_be_less_and_what_is_cut_too_small(served, wanted, 
     show_plan([plan(replace(wanted, region=WIDER))])
     said = capsys.readouterr().out
     assert "IMERG_DAILY: 3 files are here and cut to a smaller box or other variables" in said
+
+
+def test_the_command_cuts_and_says_so(served, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from vadose.cli import app
+    from vadose.products.fetching import running
+
+    monkeypatch.setattr(running, "Servers", lambda: served[0].servers)
+    name = MAPS["SPL3SMP"][0]
+    content = write_smap(tmp_path / name).read_bytes()
+    served[0].add_granule(name, content, collection="C2-TEST", short_name="SPL3SMP")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    run = CliRunner().invoke(app, ["fetch", str(recipe), "--crop"])
+    assert run.exit_code == 0, run.output
+    assert "IMERG_DAILY: 3 granules came cut to the box at the archive (Harmony)." in run.output
+    assert "SPL3SMP: cropped to the box after they came whole (1 file)." in run.output
+    assert "Next: vadose recipe check" in run.output
+    run = CliRunner().invoke(app, ["fetch", str(recipe)])
+    assert "0 files are new (" in run.output
+    assert ", 4 were here." in run.output
+    recipe.write_text(RECIPE.replace("149", "150"))
+    run = CliRunner().invoke(app, ["recipe", "check", str(recipe)])
+    assert "IMERG_DAILY: 3 files are cut to a smaller box" in " ".join(run.output.split())
 
 
 # --- readers of parts

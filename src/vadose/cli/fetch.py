@@ -125,7 +125,7 @@ def _show_cuts(planned: Sequence[Planned], *, whole: bool) -> None:
     if cut and not whole:
         typer.echo(
             f"{', '.join(cut)}: sizes are of whole granules; where the archive (Harmony) can cut them to the box, "
-            "they are much less."
+            "they are much less. --crop cuts here what comes whole."
         )
     for row in planned:
         if row.too_small:

@@ -127,14 +127,12 @@ def fetch(
             root.mkdir(parents=True, exist_ok=True)
             with owned(root):
                 manifest = Manifest(root)
-                needs = needs_of(several)
                 todo: dict[Path, Task] = {}
-                for one in several:
+                for one, need in zip(several, needs_of(several), strict=True):
                     name = COLLECTIONS[one.product].archive
                     archive = archives.setdefault(name, ARCHIVES[name](where, how))
-                    need = needs[one.folder, COLLECTIONS[one.product].short_name]
-                    tasks = _find(one, archive, manifest, need, told, refresh)
-                    todo.update({task.target: task for task in tasks})
+                    for task in _find(one, archive, manifest, need, told, refresh):
+                        todo[task.target] = _larger(todo.get(task.target), task)
                 taking = Taking(manifest, () if whole else todo.values(), is_cropping=crop)
                 _take(taking, list(todo.values()), told, progress or _silent)
                 told.notes += taking.notes
@@ -164,6 +162,13 @@ def _find(
     told.failures += [Failure(wanted.product, name, problem) for name, problem in found.problems]
     told.kept, told.absent = told.kept + found.kept, told.absent + found.absent
     return found.tasks
+
+
+def _larger(first: Task | None, second: Task) -> Task:
+    """Of two tasks for one file that its archive cuts take the one with the larger box."""
+    if first is not None and first.need.cut.holds(second.need.cut):
+        return first
+    return second
 
 
 def _tidy(work: Path) -> None:

@@ -196,11 +196,11 @@ class Subsets:
     def notes(self) -> list[str]:
         """Say what was cut and what came whole, and why."""
         told = [
-            f"{product}: {count} granules were cut to the box at the archive (Harmony)."
+            f"{product}: {_granules(count)} cut to the box at the archive (Harmony)."
             for product, count in self._cut.items()
         ]
         return told + [
-            f"{product}: {count} granules came whole: {why}."
+            f"{product}: {_granules(count)} whole: {why}."
             for (product, why), count in self._whole.items()
         ]
 
@@ -239,6 +239,10 @@ class Subsets:
                     after.advance(self.harmony, self.manifest)
             finally:
                 after.lock.release()
+
+
+def _granules(count: int) -> str:
+    return f"{count} granule{'s' if count > 1 else ''} came"
 
 
 def _is_large(cut: Cut) -> bool:

@@ -117,7 +117,10 @@ class Taking:
     def notes(self) -> list[str]:
         """Say what was cut, what came whole, and why."""
         told = [words for subsets in self._subsets.values() for words in subsets.notes]
-        return told + [f"{words} ({count} files)." for words, count in self._said.items()]
+        return told + [
+            f"{words} ({count} file{'s' if count > 1 else ''})."
+            for words, count in self._said.items()
+        ]
 
     def _cut(self, task: Task) -> _Came | None:
         subsets = self.cut.get(task.key)
