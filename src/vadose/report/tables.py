@@ -208,10 +208,16 @@ def cell_size(grid: GeoBox) -> str:
     >>> from vadose.grids import latlon, named_grid
     >>> cell_size(latlon(0.25)), cell_size(named_grid("EASE2_9km"))  # which has 9.008 km
     ('0.25°', '9\xa0km')
+    >>> cell_size(latlon(1 / 120, (0, 40, 1, 41)))
+    '1/120°'
     """
     step = abs(grid.affine.a)
     if grid.crs is not None and grid.crs.geographic:
-        return f"{step:.4g}°"
+        decimal = f"{step:.4g}"
+        parts = round(1 / step)
+        is_part = parts > 1 and abs(step * parts - 1) < 1e-6
+        is_exact = abs(float(decimal) / step - 1) < 1e-6
+        return f"1/{parts}°" if is_part and not is_exact else f"{decimal}°"
     return length(step)
 
 
