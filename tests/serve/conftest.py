@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from vadose.grids import coordinates, latlon
 from vadose.schema import variable
 from vadose.schema.flags import ORIGIN
 from vadose.serve.app import create_app
@@ -61,6 +62,30 @@ def _write_run(folder: Path, earth) -> Path:
     (folder / "recipe.yaml").write_text(yaml.safe_dump({"methods": methods}))
     stages = dict.fromkeys(("build", "fit", "downscale", "validate", "report"), 1.0)
     (folder / "state.json").write_text(json.dumps({"stages": stages}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def far_run(tmp_path_factory) -> Path:
+    """Give a run whose grid crosses the antimeridian: dry in the west of it, moist in the east."""
+    folder = tmp_path_factory.mktemp("runs") / "fiji"
+    folder.mkdir()
+    for name, step in (("product.zarr", 0.25), ("coarse.zarr", 2.5)):
+        grid = latlon(step, (170, -20, 190, -10))
+        rows, columns = grid.shape
+        values = np.where(np.arange(columns) * step < 10, 0.1, 0.4).astype("f4")
+        cube = xr.Dataset(
+            {
+                "soil_moisture": (
+                    ("time", "y", "x"),
+                    np.broadcast_to(values, (2, rows, columns)),
+                    variable("soil_moisture").attributes(),
+                )
+            },
+            coords={**coordinates(grid), "time": np.array(["2019-07-01", "2019-07-02"], "M8[ns]")},
+        )
+        write_cube(cube, folder / name)
+    (folder / "manifest.json").write_text(json.dumps({"title": "Fiji"}))
     return folder
 
 

@@ -305,3 +305,21 @@ def test_a_fused_folder_is_shown_too(tmp_path, run, client_of):
         found = ask.get("/api/map").json()
         assert found["layers"][0]["title"] == "Fused record"
         assert ask.get(TILE).status_code == 200
+
+
+def test_a_run_across_the_antimeridian_is_shown_on_both_sides_of_it(far_run, client_of):
+    with client_of(far_run) as ask:
+        assert ask.get("/api/map").json()["bounds"] == [170, -20, 190, -10]
+        seen = []
+        for longitude in (179.0, -179.0, 181.0):
+            place = {"lon": longitude, "lat": -15.05, "layer": "fine", "time": "2019-07-01"}
+            seen.append(ask.get("/api/value", params=place).json()["value"])
+            lines = ask.get("/api/series", params={"lon": longitude, "lat": -15.05}).json()["lines"]
+            assert [line["value"][0] for line in lines] == [pytest.approx(seen[-1], abs=1e-4)] * 2
+            column, row = mercator((longitude + 180) % 360 - 180, -15.05, 6)
+            address = f"/api/tiles/fine/2019-07-01/6/{int(column // 256)}/{int(row // 256)}.png"
+            dots = decoded(ask.get(address).content)
+            assert dots[3, int(row % 256), int(column % 256)] == 255
+        assert seen == pytest.approx([0.1, 0.4, 0.4], abs=1e-4)
+        place = {"lon": -175.0, "lat": -15.05, "layer": "difference", "time": "2019-07-01"}
+        assert ask.get("/api/value", params=place).json()["value"] == pytest.approx(0, abs=1e-4)

@@ -24,7 +24,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 AXE = Path(__file__).parent / "data" / "axe.min.js"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
-DESK, PHONE = {"width": 1300, "height": 820}, {"width": 390, "height": 780}
+DESK, PHONE = {"width": 1300, "height": 820}, {"width": 390, "height": 844}
+LAPTOP = {"width": 1024, "height": 640}
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,86 @@ def test_a_phone_has_all_of_it(visit, pictures):
     series, clock = page.locator("#series").bounding_box(), page.locator("#clock").bounding_box()
     assert series["y"] + series["height"] <= clock["y"]
     page.screenshot(path=pictures / "phone.png")
+
+
+def test_a_small_laptop_has_room_for_panel_time_and_series(visit, pictures):
+    page = visit("#layer=fine-origin&with=fine&point=34.93,105.15", size=LAPTOP)
+    page.wait_for_selector("#series[data-place]")
+    boxes = {name: page.locator(name).bounding_box() for name in ("#controls", "#clock", "#series")}
+    for one, other in (("#controls", "#clock"), ("#controls", "#series"), ("#clock", "#series")):
+        here, there = boxes[one], boxes[other]
+        assert (
+            here["x"] + here["width"] <= there["x"]
+            or there["x"] + there["width"] <= here["x"]
+            or there["y"] + there["height"] <= here["y"]
+            or here["y"] + here["height"] <= there["y"]
+        )
+    page.screenshot(path=pictures / "laptop.png")
+
+
+def test_the_legend_says_what_has_no_value_and_names_a_colour_once(visit):
+    page = visit()
+    assert "no value" in page.locator("#legend").inner_text()
+    page.select_option("#layer", "fine-origin")
+    shown(page, "fine-origin 2019-04-01")
+    colours = page.locator("#legend i").evaluate_all("all => all.map(one => one.style.background)")
+    assert len(set(colours)) == len(colours)
+    assert "missing, masked" in page.locator("#legend").inner_text()
+
+
+def test_a_phone_has_units_beside_the_legend(visit):
+    page = visit(size=PHONE, has_touch=True, is_mobile=True)
+    assert "m³ m⁻³" in page.locator("#legend").inner_text()
+
+
+def test_both_sides_of_the_antimeridian_are_seen_in_one_piece(browser, far_run, pictures):
+    with serving(far_run) as address:
+        page = browser.new_page(viewport=DESK)
+        page.goto(address)
+        page.wait_for_selector("body[data-state=ready]")
+        asked = page.evaluate(
+            "[...document.querySelectorAll('.leaflet-left-pane img.leaflet-tile-loaded')]"
+            ".map(one => one.src.split('/').slice(-3, -1).map(Number))"
+        )
+        columns = {(column + 0.5) / 2**level for level, column in asked}
+        assert any(share < 0.1 for share in columns)
+        assert any(share > 0.9 for share in columns)
+        west, east = page.evaluate(
+            "(() => { const all = [...document.querySelectorAll('.leaflet-left-pane img')]"
+            ".map(one => one.getBoundingClientRect());"
+            " return [Math.min(...all.map(one => one.left)), Math.max(...all.map(one => one.right))] })()"
+        )
+        assert east - west < 2 * DESK["width"]  # not an earth's turn apart
+        page.evaluate("location.hash += '&point=-15.05,182'")  # is loaded again as a link would be
+        page.wait_for_selector("#series[data-place]")
+        assert page.locator("#series-title").inner_text() == "15.050° S, 178.000° W"
+        assert "0.4 m³ m⁻³" in page.locator("#series-values").inner_text()
+        page.screenshot(path=pictures / "antimeridian.png")
+        page.close()
+
+
+def test_a_server_that_stops_is_told(browser, run):
+    with serving(run) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("body[data-state=ready]")
+    page.keyboard.press(".")
+    page.wait_for_selector("#notice:visible")
+    assert "The server does not answer" in page.locator("#notice").inner_text()
+    page.close()
+
+
+def test_a_damaged_run_is_not_called_an_unfinished_one(browser, tmp_path, earth, write_run):
+    broken = write_run(tmp_path / "broken", earth)
+    next(
+        part for part in (broken / "coarse.zarr/soil_moisture/c").rglob("*") if part.is_file()
+    ).unlink()
+    with serving(broken) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("body[data-state=nothing]")
+        assert page.locator("#message-title").inner_text() == "This run cannot be read"
+        page.close()
 
 
 def test_those_who_want_no_motion_get_none(visit):

@@ -13,6 +13,14 @@ def test_a_taken_port_is_named():
             open_socket(port)
 
 
+def test_answers_are_sent_at_once():
+    """What asyncio looks at before it switches off the wait for acknowledgements."""
+    import socket
+
+    with open_socket(0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
+
+
 def test_without_the_extra_the_remedy_is_named(monkeypatch):
     import sys
 

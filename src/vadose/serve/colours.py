@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from rio_tiler.colormap import cmap
 
-from vadose.schema.colours import NO_DATA, ORIGIN_COLOURS
+from vadose.schema.colours import ORIGIN_COLOURS
 from vadose.schema.flags import ORIGIN
 
 Palette = Literal["moisture", "difference", "uncertainty", "age", "origin"]
@@ -82,7 +82,6 @@ def _red_green_blue(text: str) -> tuple[int, int, int]:
 __all__ = [
     "LAST",
     "NONE",
-    "NO_DATA",
     "SHADES",
     "Palette",
     "Table",

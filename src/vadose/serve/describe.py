@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, Field
 
-from vadose.schema.colours import NO_DATA, ORIGIN_COLOURS
+from vadose.schema.colours import ORIGIN_COLOURS
 from vadose.schema.flags import ORIGIN
 from vadose.serve.catalogue import Catalogue, Layer
 from vadose.serve.colours import SHADES, as_hex, shades
@@ -55,7 +55,9 @@ class Legend(BaseModel):
     low: float | None
     high: float | None
     shades: list[Shade]
-    no_value: str = Field("", description="What is seen where there is no value.")
+    no_value: str = Field(
+        "", description="What is seen where there is no value; of classes, one of them."
+    )
 
 
 def describe(catalogue: Catalogue) -> MapInfo:
@@ -106,7 +108,7 @@ def legend_of(layer: Layer) -> Legend:
         low=low,
         high=high,
         shades=steps,
-        no_value="" if layer.is_class else NO_DATA,
+        no_value="" if layer.is_class else "the map below",
     )
 
 

@@ -34,8 +34,8 @@ from vadose.serve.tiles import (
 
 #: Seconds between two looks at whether the run has changed.
 PATIENCE = 2.0
-#: Tiles of cells of a large day after which a picture of all its cells is drawn.
-OFTEN = 40
+#: Tiles of cells of a large day that take as long to make as a picture of all its cells.
+OFTEN = 200
 
 T = TypeVar("T")
 

@@ -1,10 +1,20 @@
 // Tiles of one layer and time. The frame shown stays until the next one is complete, so that nothing flickers.
 
-const PATIENCE = 8000;
+const PATIENCE = 20000;
+
+// East of the antimeridian tiles have the numbers of those in the west.
+const Tiles = L.TileLayer.extend({
+  getTileUrl({ x, y, z }) {
+    const around = 2 ** z;
+    return L.TileLayer.prototype.getTileUrl.call(this, { x: ((x % around) + around) % around, y, z });
+  },
+});
 
 export class Frames {
-  constructor(map, pane) {
+  // `fail` is called when a tile cannot be had.
+  constructor(map, pane, fail) {
     this.map = map;
+    this.fail = fail;
     this.pane = pane;
     this.shown = null;
     this.coming = null;
@@ -20,7 +30,7 @@ export class Frames {
     if (this.shown?.address === address && !this.coming) return Promise.resolve();
     this.coming?.frame.remove();
     const [west, south, east, north] = info.bounds;
-    const frame = L.tileLayer(address, {
+    const frame = new Tiles(address, {
       pane: this.pane,
       bounds: [[south, west], [north, east]],
       noWrap: true,
@@ -43,6 +53,7 @@ export class Frames {
       const timer = setTimeout(swap, PATIENCE);
       this.coming = turn;
       frame.once("load", swap);
+      frame.on("tileerror", () => this.fail());
       frame.addTo(this.map);
       if (!frame.isLoading()) swap();
     });

@@ -1,5 +1,7 @@
 // Legends: sixteen shades with numbers, or classes with words.
 
+import { written } from "./series.js";
+
 const known = new Map();
 
 export async function draw(place, names, version) {
@@ -33,8 +35,7 @@ function key(legend, titles) {
   const head = document.createElement("h2");
   const unit = legend.unit ? `, ${legend.unit.replaceAll(" ", "\u00a0")}` : "";
   head.textContent = `${titles.join(" | ")}${unit}`;
-  box.append(head, legend.low === null ? classes(legend) : bar(legend));
-  if (legend.low !== null) box.append(ticks(legend));
+  box.append(head, ...(legend.low === null ? [classes(legend)] : [bar(legend), ticks(legend), gap()]));
   return box;
 }
 
@@ -58,20 +59,32 @@ function ticks(legend) {
   for (const share of [0, 0.5, 1]) {
     const tick = document.createElement("span");
     const value = legend.low + share * (legend.high - legend.low);
-    tick.textContent = String(Number(value.toPrecision(3))).replace("-", "−");
+    tick.textContent = written(value, 4);
     row.append(tick);
   }
+  const unit = document.createElement("small"); // on a phone there is no room for a heading
+  unit.textContent = ` ${legend.unit}`;
+  row.lastChild.append(unit);
   return row;
 }
 
+// Where there is no value the land and the sea below are seen.
+function gap() {
+  const line = document.createElement("p");
+  line.className = "gap";
+  line.append(document.createElement("i"), "no value");
+  return line;
+}
+
+// Classes of one colour, such as missing and masked, are one entry.
 function classes(legend) {
   const list = document.createElement("ul");
   list.className = "classes";
-  for (const shade of legend.shades) {
+  for (const colour of new Set(legend.shades.map((shade) => shade.colour))) {
     const item = document.createElement("li");
     const chip = document.createElement("i");
-    chip.style.background = shade.colour;
-    item.append(chip, shade.meaning);
+    chip.style.background = colour;
+    item.append(chip, legend.shades.filter((shade) => shade.colour === colour).map((shade) => shade.meaning).join(", "));
     list.append(item);
   }
   return list;

@@ -4,20 +4,21 @@ import * as address from "./address.js";
 import { Frames } from "./frames.js";
 import { draw as drawLegend } from "./legend.js";
 import { Outlines } from "./outlines.js";
-import { Series, place } from "./series.js";
+import { Series, place, written } from "./series.js";
 import { Swipe } from "./swipe.js";
 
-const PACE = 650, AGAIN = 5000, THROTTLE = 90;
+const PACE = 650, AGAIN = 5000, THROTTLE = 90, SLOW = 350;
 const get = (name) => document.getElementById(name);
 const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const view = { layer: "", with: "", time: 0, opacity: 100, point: null };
-let info = null, map = null, left = null, right = null, swipe = null, series = null, marker = null, player = null;
+let info = null, map = null, left = null, right = null, swipe = null, series = null, marker = null, player = null, shown = null;
 
 async function start() {
   const answer = await fetch("/api/map").catch(() => null);
   const found = answer ? await answer.json() : { detail: "The server does not answer." };
   if (!answer?.ok) {
+    get("message-title").textContent = found.state === "damaged" ? "This run cannot be read" : "There is nothing to show yet";
     get("message-text").textContent = found.detail;
     get("message").hidden = false;
     document.body.dataset.state = "nothing";
@@ -93,11 +94,11 @@ function buildMap(given) {
   const padding = isPhone ? { paddingTopLeft: [10, 130], paddingBottomRight: [10, 100] } : { paddingTopLeft: [326, 24], paddingBottomRight: [24, 100] };
   fit([[south, west], [north, east]], padding);
   if (given.lat !== undefined && given.lon !== undefined && given.zoom !== undefined) map.setView([given.lat, given.lon], given.zoom, { animate: false });
-  left = new Frames(map, "left");
-  right = new Frames(map, "right");
+  left = new Frames(map, "left", complain);
+  right = new Frames(map, "right", complain);
   left.element().style.zIndex = 250;
   right.element().style.zIndex = 260;
-  new Outlines(map).draw();
+  new Outlines(map, east > 180 ? [0, 360] : [0]).draw();
   series = new Series(choose);
   swipe = new Swipe(map, left, right, remember);
   if (given.split !== undefined) swipe.set(given.split);
@@ -109,7 +110,7 @@ function fit(box, padding) {
   map.options.zoomSnap = 0;
   const level = map.getBoundsZoom(box, false, L.point(lost[0] + gone[0], lost[1] + gone[1]));
   map.options.zoomSnap = 1;
-  const whole = Math.min(Math.max(Math.floor(level + 0.25), map.getMinZoom()), map.getMaxZoom());
+  const whole = Math.min(Math.max(Math.floor(level + 0.12), map.getMinZoom()), map.getMaxZoom());
   const shift = [(gone[0] - lost[0]) / 2, (gone[1] - lost[1]) / 2];
   const centre = map.project(L.latLngBounds(box).getSouthWest(), whole).add(map.project(L.latLngBounds(box).getNorthEast(), whole)).divideBy(2);
   map.setView(map.unproject(centre.add(shift), whole), whole, { animate: false });
@@ -153,10 +154,40 @@ async function show() {
   series.at(time);
   remember();
   if (!other) right.clear();
+  const turn = {};
+  shown = turn;
+  const waiting = setTimeout(() => busy(true), SLOW);
   const legend = drawLegend(get("legend"), other ? [view.layer, other] : [view.layer], info.version);
-  await Promise.all([left.show(info, view.layer, time), other ? right.show(info, other, time) : null, legend]);
+  await Promise.all([left.show(info, view.layer, time), other ? right.show(info, other, time) : null, legend.catch(complain)]);
+  clearTimeout(waiting);
+  if (shown === turn) busy(false);
   document.body.dataset.shown = `${view.layer} ${time}${other ? ` ${other}` : ""}`;
   if (hovered) point(hovered);
+}
+
+// A large day takes a second to draw; who waits sees that something is done.
+function busy(isBusy) {
+  get("clock").classList.toggle("busy", isBusy);
+  get("map").setAttribute("aria-busy", isBusy);
+}
+
+let lastTrouble = 0;
+
+// What cannot be had is said beside the title, and goes when all can be had again.
+async function complain() {
+  if (Date.now() - lastTrouble < AGAIN) return;
+  lastTrouble = Date.now();
+  const answer = await fetch("/api/map").catch(() => null);
+  const words = answer ? (await answer.json()).detail ?? "Parts of the picture could not be had; move the map or turn the day to try again." : "The server does not answer. Start it again with vadose serve; this page looks again by itself.";
+  get("notice").textContent = words;
+  get("notice").hidden = false;
+  if (!answer?.ok) setTimeout(waitForServer, AGAIN);
+}
+
+async function waitForServer() {
+  const answer = await fetch("/api/map").catch(() => null);
+  if (answer?.ok) location.reload();
+  else setTimeout(waitForServer, AGAIN);
 }
 
 function titleOf(name) {
@@ -193,6 +224,7 @@ function unroll(isOpen) {
 function unfold(button, part) {
   part.hidden = !part.hidden;
   button.setAttribute("aria-expanded", !part.hidden);
+  if (!part.hidden) part.scrollIntoView({ block: "nearest" });
 }
 
 function step(by) {
@@ -249,7 +281,7 @@ async function readValue({ lat, lng }, isSpoken) {
   if (!answer?.ok) return;
   const found = await answer.json();
   const { unit } = info.layers.find((one) => one.name === layer);
-  const number = found.value === null ? "no value" : found.meaning || `${Number(found.value.toPrecision(3))} ${unit}`.replace("-", "−");
+  const number = found.value === null ? "no value" : found.meaning || `${written(found.value)} ${unit}`;
   const strong = document.createElement("b");
   strong.textContent = number;
   const rest = document.createElement("span");
@@ -283,7 +315,7 @@ async function loadStations() {
   get("station-field").hidden = found.length === 0;
   get("station").replaceChildren(new Option(`one of ${found.length}`, ""));
   found.forEach((one, index) => {
-    const [lon, lat] = one.geometry.coordinates;
+    const [lon, lat] = placed(one);
     const name = [one.properties.network, one.properties.name].filter(Boolean).join(" ");
     const dot = L.circleMarker([lat, lon], { radius: 4.5, color: "#22303a", weight: 1.2, fillColor: "#f0e442", fillOpacity: 1, bubblingMouseEvents: false });
     dot.bindTooltip(`${name}${one.properties.depth ? `, ${one.properties.depth}` : ""}`, { direction: "top", offset: [0, -4] });
@@ -293,10 +325,16 @@ async function loadStations() {
   });
   get("station").addEventListener("change", (event) => {
     if (event.target.value === "") return;
-    const [lon, lat] = found[Number(event.target.value)].geometry.coordinates;
+    const [lon, lat] = placed(found[Number(event.target.value)]);
     map.setView([lat, lon], map.getZoom(), { animate: !isStill });
     openSeries(lat, lon);
   });
+}
+
+// A station stands where the map of its grid does, which may be beyond the antimeridian.
+function placed(station) {
+  const [lon, lat] = station.geometry.coordinates;
+  return [lon < info.bounds[0] && lon + 360 <= info.bounds[2] + 1 ? lon + 360 : lon, lat];
 }
 
 function turnLayer(by) {

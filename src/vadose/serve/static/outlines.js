@@ -4,8 +4,10 @@ const NEAR = 4;
 const LAND = "#f7f6f3", COAST = "#3d4a54", BORDER = "#7d858c";
 
 export class Outlines {
-  constructor(map) {
+  // `turns`: degrees by which all is drawn again to the east, for grids across the antimeridian.
+  constructor(map, turns = [0]) {
     this.map = map;
+    this.turns = turns;
     this.drawn = "";
     map.createPane("land").style.zIndex = 150;
     const above = map.createPane("lines");
@@ -26,9 +28,12 @@ export class Outlines {
     const quiet = { interactive: false, smoothFactor: 1.2 };
     const land = { ...quiet, renderer: this.below, stroke: false, fill: true, fillColor: LAND, fillOpacity: 1, fillRule: "evenodd" };
     this.group.clearLayers();
-    this.group.addLayer(L.polygon(coast.flatMap(rings), land));
-    this.group.addLayer(L.polyline(parts(coast), { ...quiet, renderer: this.above, color: COAST, weight: 0.9, opacity: 0.85 }));
-    this.group.addLayer(L.polyline(borders, { ...quiet, renderer: this.above, color: BORDER, weight: 0.7, opacity: 0.8 }));
+    for (const turn of this.turns) {
+      const turned = (lines) => (turn ? lines.map((line) => line.map(([lat, lon]) => [lat, lon + turn])) : lines);
+      this.group.addLayer(L.polygon(turned(coast.flatMap(rings)), land));
+      this.group.addLayer(L.polyline(turned(parts(coast)), { ...quiet, renderer: this.above, color: COAST, weight: 0.9, opacity: 0.85 }));
+      this.group.addLayer(L.polyline(turned(borders), { ...quiet, renderer: this.above, color: BORDER, weight: 0.7, opacity: 0.8 }));
+    }
   }
 }
 

@@ -31,7 +31,7 @@ export class Series {
       this.lines = found.lines;
       const near = found.station;
       const depth = near?.depth ? `, ${near.depth}` : "";
-      note.textContent = near ? `Station ${[near.network, near.name].filter(Boolean).join(" ")}, ${near.distance_km} km away${depth}` : this.hasStations ? "No station within 25 km." : "";
+      note.textContent = near ? `Station ${[near.network, near.name].filter(Boolean).join(" ")}, ${written(near.distance_km)} km away${depth}` : this.hasStations ? "No station within 25 km." : "";
       if (!found.lines.some((line) => line.value.some((value) => value !== null))) note.textContent = "There is no value here at any time.";
     }
     this.draw();
@@ -58,7 +58,8 @@ export class Series {
     this.chart = null;
     const frame = document.getElementById("chart");
     frame.replaceChildren();
-    const lines = this.lines.filter((line) => line.time.length > 0);
+    const lines = this.lines.filter((line) => line.value.some((value) => value !== null));
+    lines.sort((one, other) => rank(one) - rank(other)); // what comes last lies above
     const stamps = [...new Set(lines.flatMap((line) => line.time))].sort();
     if (stamps.length < 2) return;
     const place = new Map(stamps.map((stamp, index) => [stamp, index]));
@@ -73,7 +74,7 @@ export class Series {
       height: 190,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
       scales: { rain: { range: (_, low, high) => [0, Math.max(high * 2.2, 1)] } },
-      axes: [{ ...axis(), values: days, size: 28 }, { ...axis(), size: 52 }, ...(hasRain ? [{ ...axis(), scale: "rain", side: 1, size: 40, grid: { show: false } }] : [])],
+      axes: [{ ...axis(), values: days, size: 28, space: 72, ...(stamps.some((stamp) => stamp.includes("T")) ? {} : { incrs: STEPS }) }, { ...axis(), ...named(lines.find((line) => line.kind !== "bars")) }, ...(hasRain ? [{ ...axis(), ...named(lines.find((line) => line.kind === "bars")), scale: "rain", side: 1, grid: { show: false } }] : [])],
       series: [{}, ...lines.map(style)],
       cursor: { drag: { x: true, y: false } },
       hooks: { draw: [(chart) => this.mark(chart)] },
@@ -111,7 +112,7 @@ export class Series {
       chip.style.background = COLOURS[line.name] ?? OTHER;
       const value = line.value[line.time.indexOf(this.time)];
       const number = document.createElement("b");
-      number.textContent = value === null || value === undefined ? "–" : `${Number(value.toPrecision(3))} ${pretty(line.unit)}`;
+      number.textContent = value === null || value === undefined ? "–" : `${written(value)} ${pretty(line.unit)}`;
       item.append(chip, line.title, number);
       return item;
     });
@@ -125,8 +126,13 @@ export class Series {
 }
 
 export function place(lat, lon) {
+  lon = ((((lon + 180) % 360) + 360) % 360) - 180;
   const north = `${Math.abs(lat).toFixed(3)}° ${lat < 0 ? "S" : "N"}`;
   return `${north}, ${Math.abs(lon).toFixed(3)}° ${lon < 0 ? "W" : "E"}`;
+}
+
+export function written(value, digits = 3) {
+  return String(Number(value.toPrecision(digits))).replace("-", "−");
 }
 
 export function pretty(unit) {
@@ -138,6 +144,9 @@ function seconds(label) {
 }
 
 const DAY = 86400, LONG = 27 * DAY;
+
+// Steps of the time axis where nothing is shorter than a day: days, months, years.
+const STEPS = [...[1, 2, 3, 4, 5, 7, 10, 15], ...[1, 2, 3, 4, 6].map((months) => 30 * months), ...[1, 2, 5, 10, 20].map((years) => 365 * years)].map((count) => count * DAY);
 
 // Labels of the time axis: days and their month, or months and their year where they are far apart.
 function days(_, stamps, __, ___, step) {
@@ -152,9 +161,20 @@ function axis() {
   return { stroke: "#56646e", font: "11px system-ui, sans-serif", grid: { stroke: "#e7eaec", width: 1 }, ticks: { stroke: "#b6bec4", size: 4, width: 1 } };
 }
 
+function rank(line) {
+  return { bars: 0, dots: 4 }[line.kind] ?? { truth: 1, fine: 3 }[line.name] ?? 2;
+}
+
+// An axis says what it shows and in which unit.
+function named(line) {
+  const what = line?.kind === "bars" ? "Precipitation" : "Soil moisture";
+  const unit = line ? pretty(line.unit) : "";
+  return { size: 44, label: unit ? `${what}, ${unit}` : what, labelSize: 18, labelGap: 2, labelFont: "11px system-ui, sans-serif" };
+}
+
 function style(line) {
   const colour = COLOURS[line.name] ?? OTHER;
   if (line.kind === "bars") return { scale: "rain", stroke: colour, fill: colour, width: 0, paths: uPlot.paths.bars({ size: [0.8, 14] }), points: { show: false } };
   if (line.kind === "dots") return { stroke: colour, fill: colour, paths: () => null, points: { show: true, size: 4, width: 0, fill: colour } };
-  return { stroke: colour, width: line.name === "fine" ? 2 : 1.5, dash: line.name === "coarse" ? [5, 3] : undefined, spanGaps: true, points: { show: false } };
+  return { stroke: colour, width: { fine: 2, truth: 3.5 }[line.name] ?? 1.5, dash: line.name === "coarse" ? [5, 3] : undefined, spanGaps: true, points: { show: false } };
 }
