@@ -63,7 +63,9 @@ def test_files_of_the_climate_store_are_those_of_months_and_variables(tmp_path):
 
 def test_a_variable_that_is_not_downloaded_is_told(tmp_path):
     asked = wanted("ERA5_LAND", tmp_path, variables=("precipitation",))
-    with pytest.raises(RecipeProblem, match="found variable precipitation, which is not downloaded"):
+    with pytest.raises(
+        RecipeProblem, match="found variable precipitation, which is not downloaded"
+    ):
         plan(asked)
 
 
