@@ -231,7 +231,9 @@ def test_the_page_and_its_files_come_with_what_forbids_others(ask):
 
 def test_tiles_are_kept_by_a_browser_for_one_version_only(ask):
     version = ask.get("/api/map").json()["version"]
-    assert ask.get(f"{TILE}?v={version}").headers["cache-control"] == "private, max-age=600"
+    assert ask.get(f"{TILE}?v={version}").headers["cache-control"] == (
+        "private, max-age=3600, immutable"
+    )
     assert ask.get(f"{TILE}?v=older").headers["cache-control"] == "no-store"
 
 

@@ -308,3 +308,25 @@ def test_a_large_day_is_read_by_tile_until_many_are_asked_for(monkeypatch):
             service.close()
 
     assert asyncio.run(ask()) == (1, True)
+
+
+def test_the_next_day_is_drawn_while_days_are_played_and_only_then():
+    source = Made(latlon(0.1, (0, 0, 30, 30)), days=6)
+    layer = layer_of(source)
+
+    class Listed:
+        version = "1"
+
+    async def ask():
+        service = Service(Path("nowhere"), Limits())
+        try:
+            labels, counts = list(layer.steps), []
+            for step in (4, 0, 1):
+                await service.tile(Listed, layer, labels[step], (4, 8, 7), "png")
+                await asyncio.gather(*service._drawn.values())
+                counts.append(sorted(key[2] for key in service._drawn))
+            return counts
+        finally:
+            service.close()
+
+    assert asyncio.run(ask()) == [[4], [0, 4], [0, 1, 2, 4]]

@@ -163,7 +163,7 @@ def _add_map(app: FastAPI, service: Service) -> None:
         content = await service.tile(catalogue, found, time, (z, x, y), form)
         # kept by the browser only under an address that names the version of the run
         is_named = request.query_params.get("v") == catalogue.version
-        headers = {"cache-control": "private, max-age=600" if is_named else "no-store"}
+        headers = {"cache-control": "private, max-age=3600, immutable" if is_named else "no-store"}
         return Response(content, media_type=MEDIA[form], headers=headers)
 
 

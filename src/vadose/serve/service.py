@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -181,12 +181,30 @@ class Service:
         if made is None or (_is_good(made) and not self.pictures.has(made.result())):
             made = self._begin(asked, is_whole=is_whole)
         try:
-            return await asyncio.shield(made)
+            picture = await asyncio.shield(made)
         except asyncio.CancelledError:
             raise
         except Exception:
             self._drawn.pop(key, None)  # the next request tries again
             raise
+        if not is_whole:
+            self._draw_ahead(asked)
+        return picture
+
+    def _draw_ahead(self, asked: Asked) -> None:
+        """Begin the picture that comes next in time where the one before was seen: days are played."""
+        first, last = steps_of(asked.layer, asked.step)
+        if first == 0 or last >= asked.layer.source.times.size:
+            return
+        before, after = (replace(asked, step=step) for step in (first - 1, last))
+        key = after.drawn(is_whole=False)
+        if before.drawn(is_whole=False) in self._drawn and key not in self._drawn:
+            made = self._begin(after, is_whole=False)
+            made.add_done_callback(lambda made: None if _is_good(made) else self._forget(key))
+
+    def _forget(self, key: tuple[str, str, int, bool]) -> None:
+        """Let who asks for a picture that could not be drawn hear why."""
+        self._drawn.pop(key, None)
 
     def _begin(self, asked: Asked, *, is_whole: bool) -> asyncio.Future[Picture]:
         draw = partial(self.pictures.make, asked.layer, asked.step, is_whole=is_whole)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import yaml
 
+from vadose import __version__
 from vadose.errors import RunProblem, VadoseError
 
 #: Files whose change means that the run has changed.
@@ -163,7 +164,8 @@ def fingerprint(run: Path) -> str:
     """Give a short text that changes when the run does."""
     import hashlib
 
-    stamps = []
+    # another version may draw otherwise, and another run may answer at the same address later
+    stamps: list[tuple[str, object]] = [(str(run.resolve()), __version__)]
     for name in WATCHED:
         try:
             stamps.append((name, (run / name).stat().st_mtime_ns))
