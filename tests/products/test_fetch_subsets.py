@@ -13,16 +13,19 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vadose.errors import FileProblem
 from vadose.grids import grid_of, lonlat, named_grid
 from vadose.products import PRODUCTS
 from vadose.products.fetching import Policy, Wanted, fetch, origin_of, plan
-from vadose.products.fetching.base import FetchProblem
+from vadose.products.fetching.base import FetchProblem, Offer
 from vadose.products.fetching.contents import is_cut, needed, whole_grid
 from vadose.products.fetching.cropping import crop_file
 from vadose.products.fetching.cuts import Cut, Need, wanted_cut
 from vadose.products.fetching.extents import check_cut, check_same
+from vadose.products.fetching.jobs import granule_of
 
 pytest.importorskip("earthaccess")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -437,6 +440,48 @@ def test_a_result_at_another_host_is_not_asked_for(link, served, wanted):
     served[1].links = {rain(1): link}
     told = get(served, wanted)
     assert (told.files, told.cut, told.failures) == (3, 2, [])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=100) | st.text(max_size=60).map(lambda text: f"https://{text}/{rain(1)}"))
+def test_whatever_an_address_is_it_is_of_one_granule_or_none(url):
+    offers = {f"G{day}-TEST": Offer("IMERG_DAILY", rain(day), "") for day in (1, 2)}
+    assert granule_of(url, offers) in ("", "G1-TEST")
+
+
+def test_an_address_that_is_none_stops_nothing(served, wanted):
+    served[1].links = {rain(1): "https://[" + rain(1)}
+    told = get(served, wanted)
+    assert (told.files, told.cut, told.failures) == (3, 2, [])
+    served[0].add_granule(
+        rain(4), b"x", url="https://[" + rain(4), collection="C1-TEST", short_name="GPM_3IMERGDF"
+    )
+    told = get(served, wanted, refresh=True)
+    assert (told.kept, len(told.failures)) == (3, 1)
+    assert "a granule at no address" in str(told.failures[0].problem)
+
+
+def test_without_a_login_every_file_is_a_failure_and_nothing_breaks(
+    served, wanted, monkeypatch, tmp_path
+):
+    """The search is remembered, so that Harmony would be the first to be asked."""
+    get(served, wanted)
+    (wanted.folder / rain(1)).unlink()
+    monkeypatch.delenv("EARTHDATA_TOKEN")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    told = get(served, wanted)
+    assert (told.kept, len(told.failures)) == (2, 1)
+    assert "found no credentials" in str(told.failures[0].problem)
+
+
+def test_the_archive_is_at_work_while_other_files_come(served, wanted, tmp_path):
+    name = "MOD13A2.A2019337.h29v12.061.2020289000000.hdf"
+    served[0].add_granule(name, b"\x0e\x03\x13\x01 tile", short_name="MOD13A2")
+    tiles = Wanted("MOD13A2", tmp_path / "data/MOD13A2", BOX, DAYS)
+    assert get(served, wanted, tiles).files == 4
+    asked = [path for _, path, _ in served[0].asked]
+    submitted = next(place for place, path in enumerate(asked) if "coverage" in path)
+    assert submitted < asked.index(f"/data/{name}")
 
 
 def test_no_credentials_and_no_signature_are_written(served, wanted, tmp_path):

@@ -105,6 +105,8 @@ class Earthdata(Downloads):
                 self.refused.append(
                     FetchProblem(where, found=problem.found, expected=problem.expected)
                 )
+            except ValueError:
+                self.refused.append(FetchProblem(where, found="a granule at no address"))
         if not offers and not self.refused:
             raise FetchProblem(
                 where,

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vadose.errors import VadoseError
 from vadose.products.fetching.base import FetchProblem, Policy
 from vadose.products.fetching.cuts import Cut
 from vadose.products.fetching.gate import Gate
@@ -128,6 +129,10 @@ class Harmony:
             is_unknown = problem.status == 404
             why = "Harmony does not know this collection" if is_unknown else ""
             return Abilities(why=why or f"Harmony gave {problem.found}")
+        except (
+            VadoseError
+        ) as problem:  # no login, which those who download will be told of, each for itself
+            return Abilities(why=f"Harmony was not asked ({problem.found})")
         if told.get("bboxSubset") is not True:
             return Abilities(why="Harmony cannot cut this collection to a box")
         named = told.get("variables")

@@ -191,8 +191,17 @@ def cut_of(need: Need, offered: frozenset[str]) -> tuple[Cut, tuple[str, ...]]:
 
 
 def name_of(url: str) -> str:
-    """Give the last part of an address."""
-    return unquote(urlsplit(url).path).rpartition("/")[2]
+    """Give the last part of an address; nothing of what is none.
+
+    Examples
+    --------
+    >>> name_of("https://a/b/c%20d.nc4?e"), name_of("https://[")
+    ('c d.nc4', '')
+    """
+    try:
+        return unquote(urlsplit(url).path).rpartition("/")[2]
+    except ValueError:
+        return ""
 
 
 def granule_of(url: str, offers: Mapping[str, Offer]) -> str:

@@ -183,8 +183,11 @@ def cuts_in(folder: Path) -> dict[tuple[str, int], Cut]:
     folder
         Of a product. The manifest is looked for beside it.
     """
-    cuts = {}
-    for key, row in Manifest(folder.parent).files.items():
+    cuts: dict[tuple[str, int], Cut] = {}
+    root = folder.parent
+    if not (root / NAME).is_file():
+        return {}
+    for key, row in _remembered(root, (root / NAME).stat().st_mtime_ns).items():
         where, _, name = key.rpartition("/")
         if where == folder.name:
             try:

@@ -120,6 +120,14 @@ class Subsets:
                 left = {key: one for key, one in left.items() if key not in batch}
         return left
 
+    def start(self) -> None:
+        """Submit the first jobs, so that the archive is at work while other files come."""
+        for job in list(self._jobs.values())[:1]:
+            with job.lock:
+                if job.is_waiting:
+                    job.advance(self.harmony, self.manifest)
+            self._submit_next(job)
+
     def get(self, key: str, offer: Offer, part: Path) -> tuple[Offer, Path, int] | None:
         """Wait for a granule, cut, and download it; None where it is to come whole.
 

@@ -82,6 +82,8 @@ class Taking:
                 offers = {task.key: task.offer for task in several}
                 added = subsets.add(offers, several[0].need)
                 self.cut.update(dict.fromkeys(added, subsets))
+        for subsets in self._subsets.values():
+            subsets.start()
 
     def take(self, task: Task) -> Taken:
         """Take one file, and give it its name once it is complete.
@@ -140,9 +142,9 @@ class Taking:
             crop_file(came.part, part, need.products, need.cut)
             check_cut(part, need, need.cut)
             check_same(came.part, part, need.products, need.cut.box)
-        except (VadoseError, OSError, ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:  # of damaged files libraries raise anything
             part.unlink(missing_ok=True)
-            found = error.found if isinstance(error, VadoseError) else str(error)
+            found = error.found if isinstance(error, VadoseError) else type(error).__name__
             self._say(f"{product}: not cropped ({found}), kept whole")
             return came
         whole = {"size": came.part.stat().st_size, "sha256": hashed(came.part)}
