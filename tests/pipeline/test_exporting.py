@@ -145,7 +145,10 @@ pipeline.export(sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("word", ["product_2019-04.nc", "2019-04-30_origin.tif"])
+@pytest.mark.parametrize(
+    "word",
+    ["2019-04-30_origin.tif", pytest.param("product_2019-04.nc", marks=pytest.mark.slow)],
+)
 def test_a_killed_export_leaves_no_halves_in_the_next(run, tmp_path, word) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(run), word], capture_output=True)
     assert done.returncode == -signal.SIGKILL

@@ -134,7 +134,7 @@ def _span(files: Sequence[str]) -> str:
 def readme(publication: Publication, stems: Sequence[str], *, has_days: bool = True) -> str:
     """Say what is in the folder and how each form is opened."""
     stem, target = stems[0], publication.target
-    # GDAL before 3.8 takes a store of days one day at a time
+    # GDAL 3.6 takes a store of days one day at a time
     gdal = f"""gdalinfo 'ZARR:"{stem}_gdal.zarr":/{target}{":0" if has_days else ""}'"""
     gdal += "  # the first day" if has_days else ""
     rows = [(f"{one}*.nc", "CF netCDF, a file for each month") for one in stems] + [
