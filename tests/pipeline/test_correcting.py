@@ -17,6 +17,7 @@ from vadose.correct import load_corrector
 from vadose.errors import RecipeProblem, RunProblem, UnknownName, ValueProblem
 from vadose.grids import grid_of, lonlat
 from vadose.pipeline.correcting import CORRECTED, MODEL
+from vadose.pipeline.places import USED
 from vadose.store import open_cube, open_netcdf, sha256
 from vadose.synthetic import world
 
@@ -86,6 +87,17 @@ def test_what_helps_is_applied_beside_the_product(run):
     assert np.array_equal(
         again["soil_moisture"].values, corrected["soil_moisture"].values, equal_nan=True
     )
+
+
+def test_a_corrected_product_names_all_that_took_part(run):
+    out = run()
+    (out / USED).write_text(json.dumps({"conditions of smooth": {"station": ["S01"]}}))
+    pipeline.correct(out)
+    for cube in (open_cube(out / CORRECTED), open_netcdf(out / "product_corrected.nc")):
+        used = json.loads(cube.attrs["stations_used"])
+        assert used["conditions of smooth"] == {"station": ["S01"]}
+        assert "S01" not in used["correction"]["station"], "it was not learned from"
+        assert len(used["correction"]["lat"]) == 11
 
 
 def test_a_chain_of_plain_words_brings_its_spread_into_the_files(run):

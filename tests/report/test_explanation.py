@@ -155,7 +155,7 @@ def test_only_what_is_clearly_outside_is_named(save):
 
 def test_a_long_group_says_how_many_more():
     group = " + ".join(f"predictor_{place}" for place in range(9))
-    assert words(group, 30) == "predictor 0 + predictor 1 + 7"
+    assert words(group, 30) == "predictor 0 and 8 more"
     assert words("a$b") == r"a\$b"
     assert len(words("x" * 90, 30)) == 30
 

@@ -225,6 +225,7 @@ def _lollipops(
             va="center",
             fontsize=8,
             color=colour if not method.is_baseline else FAINT,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
     axes.margins(x=0.22)
     axes.locator_params(axis="x", nbins=5)

@@ -51,7 +51,7 @@ def words(name: str, length: int = 40) -> str:
     >>> words("sand:local_forecast")
     'sand: local forecast'
     >>> words("air_temperature + land_surface_temperature + latitude + evaporation", 46)
-    'air temperature + land surface temperature + 2'
+    'air temperature and 3 more'
     """
     members = [one.replace("_", " ").replace(":", ": ") for one in name.split(" + ")]
     text = " + ".join(members).replace("$", r"\$")
@@ -59,13 +59,13 @@ def words(name: str, length: int = 40) -> str:
         return text
     kept = members[:1]
     for member in members[1:]:
-        if len(" + ".join([*kept, member])) + 4 > length:
+        if len(" + ".join([*kept, member])) + len(" and 9 more") > length:
             break
         kept.append(member)
     left = len(members) - len(kept)
     text = " + ".join(kept).replace("$", r"\$")
     text = text if len(text) <= length else text[: length - 1] + "…"
-    return f"{text} + {left}" if left else text
+    return f"{text} and {left} more" if left else text
 
 
 def importance_panels(found: Explanation) -> Figure:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PARTS = {"train": "learned from", "validation": "kept for choosing", "test": "kept for judging"}
+#: Counts up to which single pairs are what is seen.
+FEW = 20
+#: Days from which on scores have a distribution.
+FEWEST_DAYS = 3
 #: Methods that are drawn at most.
 MOST_METHODS = 4
 
@@ -51,16 +55,19 @@ def read_scatter(run: Run) -> xr.Dataset | None:
 
 def fit_scatter(found: xr.Dataset, run: Run, *, unit: str) -> Figure:
     """Draw prediction against target as counts: a row for every method, a column for every part."""
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import ListedColormap, LogNorm
 
     parts = [str(part) for part in found["part"].values]
     names = [str(name) for name in found["product"].values][:MOST_METHODS]
-    figure = new_figure(9.6, 3.15 * len(names) + 0.5)
+    figure = new_figure(9.6, 2.75 * len(names) + 0.6)
     axes = figure.subplots(len(names), len(parts), squeeze=False)
     density = found["density"]
     seen = density.sel(product=names).sum(["part", "product"])
     low, high = _range(seen)
     norm = LogNorm(1, max(float(density.max()), 2.0))
+    is_few, colours = bool(density.max() < FEW), moisture_colours()
+    if is_few:  # single pairs are most of what is drawn, and the palest colour hides them
+        colours = ListedColormap(colours(np.linspace(0.35, 1.0, 256)))
     step = float(density["observed"][1] - density["observed"][0])
     edges = [float(density["observed"][0]) - step / 2, float(density["observed"][-1]) + step / 2]
     for row, name in enumerate(names):
@@ -70,7 +77,7 @@ def fit_scatter(found: xr.Dataset, run: Run, *, unit: str) -> Figure:
             one = found.sel(part=part, product=name)
             image = panel.imshow(
                 np.ma.masked_equal(one["density"].transpose("predicted", "observed").values, 0),
-                extent=(*edges, *edges), origin="lower", cmap=moisture_colours(), norm=norm,
+                extent=(*edges, *edges), origin="lower", cmap=colours, norm=norm,
                 interpolation="nearest", zorder=2,
             )  # fmt: skip
             panel.plot([low, high], [low, high], color=FAINT, linewidth=0.8, zorder=3)
@@ -95,7 +102,11 @@ def fit_scatter(found: xr.Dataset, run: Run, *, unit: str) -> Figure:
     axes[-1, len(parts) // 2].set_xlabel(
         f"coarse target ({pretty_unit(unit)})", fontsize=8.5, color=INK
     )
-    bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.015)
+    shrink = 0.7 / len(names)
+    bar = figure.colorbar(image, ax=axes, shrink=shrink, aspect=30, pad=0.015)
+    if is_few:  # a few counts are read as they are, not as powers
+        bar.ax.yaxis.set_major_formatter("{x:.0f}")
+        bar.ax.yaxis.set_minor_formatter("{x:.0f}")
     clear_axes(bar.ax)
     bar.outline.set_visible(False)
     bar.ax.tick_params(which="both", length=0, labelcolor=FAINT, labelsize=7.5)
@@ -121,7 +132,7 @@ def scatter_table(found: xr.Dataset) -> pd.DataFrame:
 
 
 def read_daily(run: Run) -> pd.DataFrame | None:
-    """Read the daily scores of the parts that have any; None where there are none.
+    """Read the daily scores of the parts that have any; None where they are of too few days for a distribution.
 
     Raises
     ------
@@ -133,7 +144,8 @@ def read_daily(run: Run) -> pd.DataFrame | None:
     if table is None:
         return None
     table = table[list(columns)]
-    return table if table["rmse"].notna().any() else None
+    known = table[table["rmse"].notna()]
+    return table if known["time"].nunique() >= FEWEST_DAYS else None
 
 
 def fit_daily(daily: pd.DataFrame, run: Run, *, unit: str) -> Figure:
