@@ -3,12 +3,15 @@
 A store of one day is made in a temporary folder, in shards, as a run writes it: moist valleys, gaps, and noise from
 cell to cell, so that tiles are as hard to pack as real ones. The server is the command ``vadose serve``.
 
-1. *First*: one tile of each layer, while its picture is drawn (strips are read, overviews built). The next are cut.
+1. *First*: one far tile of each layer, for which the whole day is read. The next are cut from what was drawn.
 2. *One map*: a browser's six connections ask for tiles that nobody has asked for, of all levels and places. Its
    median and 95th percentile are ``median_ms`` and ``p95_ms``.
 3. *Crowd*: 200 connections ask without pause, round after round. They wait for each other; what counts is that
    none fails and that memory stays: ``peak_mb`` is the most that the process ever held, ``growth_mb`` by how much
    the last round raised it.
+
+The column CPU is what the server computed for one request: it says what to expect of a machine that has nothing else
+to do, while the times are of this machine as it is.
 
 The last line is one JSON object. Run from the root of the repository::
 

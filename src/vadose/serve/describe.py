@@ -31,7 +31,9 @@ class MapInfo(BaseModel):
     method: str
     version: str
     notice: str
-    bounds: tuple[float, float, float, float] = Field(description="West, south, east, north.")
+    bounds: tuple[float, float, float, float] = Field(
+        description="West, south, east, north; east is beyond 180 across the antimeridian."
+    )
     deepest: int = Field(description="Level at which cells are larger than forty dots.")
     times: list[str]
     layers: list[LayerInfo]

@@ -18,7 +18,14 @@ from vadose.serve.blocks import Blocks
 from vadose.serve.catalogue import Catalogue, Layer, read_catalogue
 from vadose.serve.extents import Footprint, footprints
 from vadose.serve.guard import Limits
-from vadose.serve.pictures import Picture, Pictures, factor_of, may_be_whole, steps_of
+from vadose.serve.pictures import (
+    Picture,
+    Pictures,
+    factor_of,
+    may_be_whole,
+    prepare_thread,
+    steps_of,
+)
 from vadose.serve.points import Stations
 from vadose.serve.studies import NothingToShow, fingerprint
 from vadose.serve.tiles import (
@@ -56,7 +63,7 @@ class Service:
         self.pictures = Pictures(limits.picture_bytes)
         self._tiles = Kept(limits.tile_bytes)
         self._blocks = Blocks(limits.block_bytes)
-        self._cutters = ThreadPoolExecutor(limits.threads, thread_name_prefix="tile")
+        self._cutters = ThreadPoolExecutor(limits.threads, "tile", prepare_thread)
         # apart from the cutters: making a picture takes long, and others' tiles shall not wait for it
         self._drawers = ThreadPoolExecutor(2, thread_name_prefix="picture")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="point")

@@ -28,6 +28,7 @@ async function start() {
   get("message").hidden = true;
   info = found;
   build();
+  document.body.dataset.state = "showing";
   await Promise.all([show(), loadStations()]);
   document.body.dataset.state = "ready";
   if (info.notice) setTimeout(lookAgain, AGAIN);
