@@ -168,8 +168,11 @@ class Service:
             return False
         key = asked.drawn(is_whole=True)
         made = self._drawn.get(key)
+        if made is not None and _is_good(made) and not self.pictures.has(made.result()):
+            del self._drawn[key]  # it made room for others
+            made = None
         if made is not None:
-            return _is_good(made) and self.pictures.has(made.result())
+            return _is_good(made)
         self._close[key] += 1
         if self._close[key] >= OFTEN and not self._is_drawing_whole:
             self._is_drawing_whole = True
