@@ -142,6 +142,16 @@ def test_tables_hold_what_the_description_holds(explained):
     assert {one["method"] for one in points} == {"ale", "partial_dependence"}
 
 
+def test_a_feature_of_one_value_has_no_curve(run):
+    explaining = Explaining(RunFolder(run), "forest", 150, 0)
+    explaining.take()
+    explaining.respond(lambda *_: None)
+    column = explaining._features()[0]
+    for scale in explaining.scales:
+        scale.X[..., column] = 1.0
+    assert column not in explaining._features()
+
+
 # --- again, otherwise, broken off ---
 
 

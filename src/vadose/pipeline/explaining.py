@@ -380,9 +380,11 @@ class Explaining:
             step(count + 1, len(chosen))
 
     def _features(self) -> list[int]:
-        """Choose the feature of each of the most important groups that changes the prediction most."""
-        order = np.argsort(-self.total, kind="stable")[:CURVES]
-        groups = [list(self.groups.values())[place] for place in order]
+        """Choose the varying feature of each of the most important groups that changes the prediction most."""
+        tables = [one.X.reshape(-1, one.X.shape[-1]) for one in self.scales]
+        varies = {c for table in tables for c in np.flatnonzero(np.ptp(table, axis=0) > 0)}
+        ranked = [list(self.groups.values())[at] for at in np.argsort(-self.total, kind="stable")]
+        groups = [kept for group in ranked if (kept := [c for c in group if c in varies])][:CURVES]
         rows = self.scales[-1].some(ALONG // 5, self._rng(11))
         predict = self._predict(rows)
         own = getattr(self.model, "importances_", None)
@@ -391,9 +393,7 @@ class Explaining:
             if own is not None:
                 sizes = [float(own[column]) for column in columns]
             else:
-                sizes = [
-                    float(np.std(accumulated_effect(predict, rows.X, column, bins=5).effect))
-                    for column in columns
-                ]
+                moved = [accumulated_effect(predict, rows.X, one, bins=5) for one in columns]
+                sizes = [float(np.std(one.effect)) for one in moved]
             chosen.append(columns[int(np.argmax(sizes))])
         return chosen
