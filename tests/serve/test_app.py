@@ -325,3 +325,13 @@ def test_a_run_across_the_antimeridian_is_shown_on_both_sides_of_it(far_run, cli
         assert seen == pytest.approx([0.1, 0.4, 0.4], abs=1e-4)
         place = {"lon": -175.0, "lat": -15.05, "layer": "difference", "time": "2019-07-01"}
         assert ask.get("/api/value", params=place).json()["value"] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_station_at_one_depth_says_it_once(earth):
+    from vadose.serve.points import Stations
+
+    data = earth.stations.assign(
+        depth_from=("station", np.full(4, 0.05)), depth_to=("station", [0.05, 0.1, 0.05, 0.05])
+    )
+    depths = [one["properties"]["depth"] for one in Stations(data).as_geojson()["features"]]
+    assert depths[:2] == ["5 cm", "5–10 cm"]

@@ -157,7 +157,7 @@ class Stations:
             float(np.atleast_1d(self.data[name].values)[place])
             for name in ("depth_from", "depth_to")
         )
-        return f"{100 * top:g}–{100 * bottom:g} cm"
+        return f"{100 * top:g} cm" if top == bottom else f"{100 * top:g}–{100 * bottom:g} cm"
 
 
 def great_circle(

@@ -64,7 +64,7 @@ export class Series {
     if (stamps.length < 2) return;
     const place = new Map(stamps.map((stamp, index) => [stamp, index]));
     const rows = lines.map((line) => {
-      const row = new Array(stamps.length).fill(null);
+      const row = new Array(stamps.length).fill(undefined); // a line goes on over times of others, not over its own gaps
       line.time.forEach((stamp, index) => { row[place.get(stamp)] = line.value[index]; });
       return row;
     });
@@ -161,6 +161,13 @@ function axis() {
   return { stroke: "#56646e", font: "11px system-ui, sans-serif", grid: { stroke: "#e7eaec", width: 1 }, ticks: { stroke: "#b6bec4", size: 4, width: 1 } };
 }
 
+// Values between two gaps, which no line would show.
+function alone(chart, place) {
+  const own = [...chart.data[place].keys()].filter((index) => chart.data[place][index] !== undefined);
+  const has = (at) => at >= 0 && at < own.length && chart.data[place][own[at]] !== null;
+  return own.filter((_, at) => has(at) && !has(at - 1) && !has(at + 1));
+}
+
 function rank(line) {
   return { bars: 0, dots: 4 }[line.kind] ?? { truth: 1, fine: 3 }[line.name] ?? 2;
 }
@@ -176,5 +183,5 @@ function style(line) {
   const colour = COLOURS[line.name] ?? OTHER;
   if (line.kind === "bars") return { scale: "rain", stroke: colour, fill: colour, width: 0, paths: uPlot.paths.bars({ size: [0.8, 14] }), points: { show: false } };
   if (line.kind === "dots") return { stroke: colour, fill: colour, paths: () => null, points: { show: true, size: 4, width: 0, fill: colour } };
-  return { stroke: colour, width: { fine: 2, truth: 3.5 }[line.name] ?? 1.5, dash: line.name === "coarse" ? [5, 3] : undefined, spanGaps: true, points: { show: false } };
+  return { stroke: colour, width: { fine: 2, truth: 3.5 }[line.name] ?? 1.5, dash: line.name === "coarse" ? [5, 3] : undefined, points: { show: false, size: 4, width: 0, fill: colour, filter: alone } };
 }
