@@ -48,16 +48,15 @@ def test_every_key_is_explained():
 
 
 def test_what_is_commented_out_is_valid_too():
-    """Stations, intervals, hold and correction need but their hash signs taken off."""
+    """Stations, intervals and correction need but their hash signs taken off."""
     text = recipe_text(REGION, PERIOD, "SPL3SMP_E", "random_forest")
     opened = re.sub(
-        r"^# ((?:stations|intervals|hold|correct|also):|  [a-z_]+:)", r"\1", text, flags=re.M
+        r"^# ((?:stations|intervals|correct|also):|  [a-z_]+:)", r"\1", text, flags=re.M
     )
     recipe = parse_recipe(opened)
     assert recipe.stations is not None
     assert recipe.stations.layer == (0.0, 0.1)
     assert recipe.intervals is not None
-    assert recipe.hold is not None
     assert recipe.correct is not None
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copyreg
 import difflib
-from collections.abc import Iterable
+import importlib.util
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
+
+Thing = TypeVar("Thing")
 
 
 class VadoseError(Exception):
@@ -103,7 +106,7 @@ class MissingExtra(VadoseError):
         )
 
 
-class UnknownName(VadoseError):
+class UnknownName(VadoseError, KeyError):
     """Report a name that is not in a table, with the nearest valid one.
 
     Examples
@@ -122,3 +125,59 @@ class UnknownName(VadoseError):
             expected=f"one of {', '.join(names)}",
             remedy=f"Did you mean {near[0]!r}?" if near else "",
         )
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would put it in quotes
+
+
+def need(library: str, *, extra: str, module: str | None = None) -> None:
+    """Insist that an optional library is installed, without importing it.
+
+    Parameters
+    ----------
+    library
+        Its name for people.
+    extra
+        The extra of ``vadose`` that brings it.
+    module
+        The module that it is imported as; its name unless given.
+
+    Raises
+    ------
+    MissingExtra
+
+    Examples
+    --------
+    >>> need("no_such_library", extra="torch")
+    Traceback (most recent call last):
+    vadose.errors.MissingExtra: no_such_library: found no such library. Install it with: \
+pip install 'vadose[torch]'
+    """
+    if importlib.util.find_spec(module or library) is None:
+        raise MissingExtra(library, extra=extra)
+
+
+class Named(dict[str, Thing]):
+    """Hold things by name; to ask for a name that is not there is an error that lists those that are.
+
+    Parameters
+    ----------
+    kind
+        What the things are called.
+    things
+        By name, in their order.
+
+    Examples
+    --------
+    >>> Named("grid", {"EASE2_36km": 36})["EASE2_36"]
+    Traceback (most recent call last):
+    vadose.errors.UnknownName: grid 'EASE2_36': found no such name, expected one of EASE2_36km. Did \
+you mean 'EASE2_36km'?
+    """
+
+    def __init__(self, kind: str, things: Mapping[str, Thing]) -> None:
+        super().__init__(things)
+        self.kind = kind
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise UnknownName(self.kind, str(name), self)

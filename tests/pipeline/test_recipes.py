@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vadose import pipeline
 from vadose.cli import main
 from vadose.config import DEMO_RECIPE
-from vadose.errors import FileProblem, RecipeProblem
+from vadose.errors import FileProblem, MissingExtra, RecipeProblem
 from vadose.pipeline.recipes import check_recipe, new_recipe
 
 REGION, PERIOD = (146.0, -36.0, 149.0, -33.0), ("2019-12-01", "2019-12-20")
@@ -197,7 +198,7 @@ def test_the_command_line_says_it_all(recipe, monkeypatch, capsys):
     output = capsys.readouterr().out
     assert "Missing (1):" in output
     assert f"vadose fetch {recipe} downloads ERA5_LAND." in output
-    assert "2019-12-01 to 2019-12-20" in output
+    assert "2019-12-01" in output
 
 
 def test_the_command_line_writes_a_recipe(tmp_path, monkeypatch, capsys):
@@ -209,3 +210,116 @@ def test_the_command_line_writes_a_recipe(tmp_path, monkeypatch, capsys):
     assert end.value.code in (0, None)
     assert f"Wrote {out}." in capsys.readouterr().out
     assert check_recipe(out).title == "MCCA_SMAP to 1 km by cnn gru, 2019-01-01 to 2019-12-31"
+
+
+# --- what `vadose run` and `vadose fuse` refuse before they read ---
+
+
+def test_a_recipe_with_nothing_to_judge_by_is_not_complete(recipe, tmp_path):
+    """The check says it in the words of the run."""
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    del content["hold"]
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    (text,) = check_recipe(recipe).missing
+    with pytest.raises(RecipeProblem) as refusal:
+        pipeline.run(recipe, tmp_path / "run")
+    assert text == str(refusal.value).replace(str(recipe), recipe.name)
+    assert "no withheld truth, no stations, no hold" in text
+
+
+def test_libraries_that_are_missing_are_told_before_anything_runs(recipe, tmp_path, monkeypatch):
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content["methods"]["learned"]["model"] = "lstm"
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    for library in ("torch", "jinja2"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert check_recipe(recipe).missing == [
+        "jinja2: found no such library. Install it with: pip install 'vadose[report]'",
+        "torch: found no such library. Install it with: pip install 'vadose[torch]'",
+    ]
+    with pytest.raises(MissingExtra, match="jinja2"):
+        pipeline.run(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def fusion(tmp_path):
+    """A recipe of fusion whose files are there."""
+    for name in ("sat.nc", "model.nc"):
+        fill(tmp_path / "files", name)
+    path = tmp_path / "fusion.yaml"
+    content = {
+        "title": "ours",
+        "satellite": {"product": "SMOS_L3_A", "paths": ["files/sat.nc"]},
+        "model": {"product": "GLDAS_NOAH", "paths": ["files/model.nc"]},
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_fusion_is_sent_to_its_own_command(fusion, monkeypatch, capsys):
+    assert check_recipe(fusion).is_complete
+    monkeypatch.setattr(sys, "argv", ["vadose", "recipe", "check", str(fusion)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code in (0, None)
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"All is there. Next: vadose fuse {fusion} --out FOLDER" in words
+
+
+@pytest.mark.parametrize("verb", [pipeline.run, pipeline.build])
+def test_a_study_is_no_fusion(verb, fusion, tmp_path):
+    with pytest.raises(RecipeProblem, match=f"Run it with: vadose fuse {fusion} --out"):
+        verb(fusion, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fusion_is_no_study(recipe, tmp_path):
+    with pytest.raises(RecipeProblem, match=f"Run it with: vadose run {recipe} --out"):
+        pipeline.fuse(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_network_of_a_fusion_needs_torch(fusion, tmp_path, monkeypatch):
+    content = yaml.safe_load(fusion.read_text(encoding="utf-8"))
+    fusion.write_text(yaml.safe_dump({**content, "method": "drcgan"}), encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (text,) = check_recipe(fusion).missing
+    assert text == "torch: found no such library. Install it with: pip install 'vadose[torch]'"
+    with pytest.raises(MissingExtra, match=r"vadose\[torch\]"):
+        pipeline.fuse(fusion, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_table_of_files_fits_a_narrow_window(recipe, monkeypatch, capsys):
+    """Names, counts and days are whole in 80 columns; long places are broken behind slashes."""
+    monkeypatch.setenv("COLUMNS", "80")
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    far = recipe.parent / "a_folder_of_some_length/of_another_project/with_everything_in_it"
+    far.parent.mkdir(parents=True)
+    (recipe.parent / "data/MOD13A2").rename(far)
+    content["build"]["sources"][1]["paths"] = [str(far)]
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["vadose", "recipe", "check", str(recipe)])
+    with pytest.raises(SystemExit):
+        main()
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[: next(n for n, line in enumerate(lines) if "places are" in line)]
+    assert "…" not in "".join(table)
+    assert any(
+        line.split()[:6] == ["SPL3SMP_E", "target", "20", "80", "B", str(FIRST)] for line in table
+    )
+    text = "".join(line.split()[0] if line.strip() else "" for line in table)
+    assert "a_folder_of_some_length/of_another_project/with_everything_in_it" in text
+
+
+def test_a_region_of_three_numbers_is_told_as_one(monkeypatch, capsys, tmp_path):
+    words = "recipe new --region 73 18 136 --period 2019-01-01 2019-12-31 --out x.yaml"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vadose", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        "Error: --region: found 73 18 136 --period, expected four numbers: west, south, east, north.\n"
+    )

@@ -9,7 +9,7 @@ import yaml
 
 from vadose import pipeline
 from vadose.cubes.regrid import aggregate
-from vadose.errors import CubeProblem, NoOverlap, RecipeProblem, ValueProblem
+from vadose.errors import CubeProblem, NoOverlap, RecipeProblem, RunProblem, ValueProblem
 from vadose.grids import grid_of
 from vadose.pipeline.memory import parse_bytes, workers_for
 from vadose.store import open_cube
@@ -187,7 +187,22 @@ def test_without_truth_or_stations_there_is_nothing_to_judge_by(files, content):
     del content["stations"]
     recipe = files / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    with pytest.raises(Exception, match="neither a withheld truth nor stations"):
+    with pytest.raises(RecipeProblem, match=r"nothing to judge by: .* Add stations"):
+        pipeline.run(recipe, files / "run")
+    assert not (files / "run").exists()
+
+
+def test_a_part_of_the_coarse_field_that_is_held_back_is_something_to_judge_by(files, content):
+    """What `vadose recipe new` writes: the run ends with a report that says that nobody has judged the fine field."""
+    del content["stations"]
+    content["hold"] = {"scheme": "space", "settings": {"buffer": 0}}  # blocks of the usual size
+    recipe = files / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    page = pipeline.run(recipe, files / "run")
+    assert "was not judged" in page.read_text(encoding="utf-8")
+    assert (files / "run/fit_scores.json").is_file()
+    assert not (files / "run/scores.json").exists()
+    with pytest.raises(RunProblem, match="found a finished run"):
         pipeline.run(recipe, files / "run")
 
 

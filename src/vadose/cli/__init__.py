@@ -368,7 +368,10 @@ def _say_what_is_there(out: Path) -> None:
 
 def _show(out: Path) -> None:
     show_held(out)
-    show_scores(out)
+    if (out / "scores.json").is_file():
+        show_scores(out)
+    else:
+        typer.echo("Nobody judged the fine field: the recipe has neither a truth nor stations.")
     show_correction(out)
     show_judgement(out)
     typer.echo(f"Product: {out / 'product.nc'}\nReport:  {out / 'report.html'}")

@@ -196,7 +196,7 @@ class Hold(Part):
         labelled as optimistic.
     settings
         Keywords of the scheme's function in `vadose.samples.splits`, such as ``folds``, ``fold``,
-        ``buffer``, ``days``, ``gap`` or ``shares``.
+        ``buffer``, ``days``, ``gap`` or ``shares``; ``block`` is a fifth of the map's longer side unless given.
     """
 
     scheme: str = "space"

@@ -139,7 +139,7 @@ def recipe_text(region: Region, period: Period, product: str, model: str) -> str
         _predictors(learned, model),
         _build(region, first, last, product, factor),
         *(_source(one) for one in learned),
-        _STATIONS,
+        _JUDGES,
         _methods(model),
         _notes(product),
     ]
@@ -248,14 +248,14 @@ def _source(one: Predictors) -> str:
     return "\n".join(lines)
 
 
-_STATIONS = """\
-# stations:                    # what the product is judged by: take the hash signs off when you have them
+_JUDGES = """\
+hold: {scheme: space}          # keep blocks of the coarse field from learning, and judge by a fifth of it
+# stations:                    # what alone judges the fine field: take the hash signs off when you have them
 #   kind: ismn                 # or table, for files of your own
 #   paths: [data/ISMN/]        # folder or .zip from https://ismn.earth
 #   layer: [0.0, 0.1]          # top and bottom in m of the layer that counts
 #   minimum_hours: 8           # hours that make a day
 # intervals: {level: 0.9}      # say how wide the error of every pixel is, calibrated on blocks held out
-# hold: {scheme: space}        # keep a fifth of the coarse field, in blocks, from learning to judge it
 # correct: {how: linear}       # then correct with the stations, if that helps at stations held out"""
 
 
@@ -293,7 +293,9 @@ def _methods(model: str) -> str:
 
 
 def _notes(product: str) -> str:
-    notes = ["There is no fine truth here: only stations can say how good the fine field is."]
+    notes = [
+        "There is no fine truth here: what is held back judges the coarse field, only stations the fine one."
+    ]
     if product.startswith("SPL"):
         notes.append(_NOTE_SMAP)
     lines = ["notes:                         # what a reader of the scores must know"]

@@ -18,28 +18,31 @@ from vadose.correct.held_out import Best
 from vadose.correct.kriging import Kriging
 from vadose.correct.rescale import Additive, Linear, Seasonal
 from vadose.correct.spatial import Regression
-from vadose.errors import ModelProblem, UnknownName, ValueProblem
+from vadose.errors import ModelProblem, Named, UnknownName, ValueProblem
 from vadose.models.base import read_name
 
 #: Every corrector, by name.
-CORRECTORS: dict[str, type[Corrector]] = {
-    one.name: one
-    for one in (
-        Additive,
-        Linear,
-        Seasonal,
-        CDFMatching,
-        Forest,
-        Regression,
-        Kriging,
-        DailyKriging,
-        DepartureKriging,
-        Chain,
-        Average,
-        Best,
-        Nothing,
-    )
-}
+CORRECTORS: Named[type[Corrector]] = Named(
+    "correction",
+    {
+        one.name: one
+        for one in (
+            Additive,
+            Linear,
+            Seasonal,
+            CDFMatching,
+            Forest,
+            Regression,
+            Kriging,
+            DailyKriging,
+            DepartureKriging,
+            Chain,
+            Average,
+            Best,
+            Nothing,
+        )
+    },
+)
 
 #: Those made of others: the word that names these in a recipe, the argument of the class, and what it takes.
 MADE_OF: dict[str, tuple[str, str, Callable[[dict[str, Corrector]], Any]]] = {
@@ -61,8 +64,6 @@ def corrector_class(name: str) -> type[Corrector]:
     >>> corrector_class("additive").__name__
     'Additive'
     """
-    if name not in CORRECTORS:
-        raise UnknownName("correction", name, CORRECTORS)
     return CORRECTORS[name]
 
 

@@ -3,6 +3,7 @@
 The table `FILLERS` is the only place that lists the ways to fill gaps.
 """
 
+from vadose.errors import Named
 from vadose.fuse.adversarial import Adversarial
 from vadose.fuse.base import Filler
 from vadose.fuse.gapfill.dct import DCTPLS
@@ -14,21 +15,24 @@ from vadose.fuse.gapfill.seasonal import AnomalyClimatology
 from vadose.fuse.gapfill.stacked import Stacked
 
 #: Every filler by name, the simple ones first.
-FILLERS: dict[str, type[Filler]] = {
-    filler.name: filler
-    for filler in (
-        Persistence,
-        LinearInTime,
-        MeanVarianceMatched,
-        CDFMatched,
-        AnomalyClimatology,
-        LinearResidual,
-        DCTPLS,
-        OptimalInterpolation,
-        Stacked,
-        Adversarial,
-    )
-}
+FILLERS: Named[type[Filler]] = Named(
+    "filler",
+    {
+        filler.name: filler
+        for filler in (
+            Persistence,
+            LinearInTime,
+            MeanVarianceMatched,
+            CDFMatched,
+            AnomalyClimatology,
+            LinearResidual,
+            DCTPLS,
+            OptimalInterpolation,
+            Stacked,
+            Adversarial,
+        )
+    },
+)
 #: Fillers that are compared on hidden values before one is chosen, unless others are named.
 CANDIDATES = (
     "cdf_matched",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vadose.errors import ModelProblem, UnknownName
+from vadose.errors import ModelProblem, Named, UnknownName
 from vadose.models.base import Model, read_name
 from vadose.models.boosting import Boosting
 from vadose.models.bpnn import BPNN
@@ -22,22 +22,25 @@ from vadose.models.lstm import LSTM
 from vadose.models.resnet import ResNet
 
 #: Every model by name.
-MODELS: dict[str, type[Model]] = {
-    model.name: model
-    for model in (
-        RandomForest,
-        Boosting,
-        BPNN,
-        DNN,
-        CNN,
-        LSTM,
-        CNNGRU,
-        ResNet,
-        Diffusion,
-        DiffusionMaps,
-        Ensemble,
-    )
-}
+MODELS: Named[type[Model]] = Named(
+    "model",
+    {
+        model.name: model
+        for model in (
+            RandomForest,
+            Boosting,
+            BPNN,
+            DNN,
+            CNN,
+            LSTM,
+            CNNGRU,
+            ResNet,
+            Diffusion,
+            DiffusionMaps,
+            Ensemble,
+        )
+    },
+)
 
 
 def model_class(name: str) -> type[Model]:
@@ -52,8 +55,6 @@ def model_class(name: str) -> type[Model]:
     >>> model_class("random_forest").__name__
     'RandomForest'
     """
-    if name not in MODELS:
-        raise UnknownName("model", name, MODELS)
     return MODELS[name]
 
 

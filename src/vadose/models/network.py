@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from vadose.errors import MissingExtra, ModelProblem
+from vadose.errors import ModelProblem, need
 from vadose.models.base import (
     Column,
     Groups,
@@ -393,7 +393,4 @@ def need_torch() -> None:
     ------
     MissingExtra
     """
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingExtra("torch", extra="torch")
+    need("torch", extra="torch")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from vadose.errors import UnknownName
 from vadose.models.crossvalidation import parameters_of
 from vadose.notebook import as_table
 
@@ -20,9 +21,21 @@ class Shown:
     >>> from vadose.models import RandomForest
     >>> RandomForest(trees=20)
     RandomForest(trees=20)
+    >>> RandomForest(tree=20)
+    Traceback (most recent call last):
+    vadose.errors.UnknownName: parameter of random_forest 'tree': found no such name, expected one of \
+features, leaf, samples, seed, trees, workers. Did you mean 'trees'?
     """
 
     name: ClassVar[str]
+
+    def __new__(cls, *_: Any, **parameters: Any) -> Self:
+        """Refuse a parameter that the model does not have, and list those it has."""
+        known = inspect.signature(cls).parameters if parameters else {}
+        for name in parameters:
+            if name not in known:
+                raise UnknownName(f"parameter of {cls.name}", name, known)
+        return super().__new__(cls)
 
     def __repr__(self) -> str:
         """Give the call with the parameters that are not as by default."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from vadose.config import read_recipe
 from vadose.config.build import Source, Stations
 from vadose.config.fusion import read_fusion
-from vadose.errors import RecipeProblem, UnknownName
+from vadose.errors import RecipeProblem, UnknownName, need
 from vadose.grids import Region
 from vadose.pipeline.fusion import is_fusion
 from vadose.pipeline.recipes import earlier, variables_of
@@ -155,7 +155,13 @@ def fetch_recipe(
         Other than the archives and the usual patience.
     progress
         Told after each file.
+
+    Raises
+    ------
+    MissingExtra
+        Without the libraries of the extra ``access``.
     """
+    need("requests", extra="access")
     how = policy or Policy(workers=workers)
     return fetch(
         wanted,

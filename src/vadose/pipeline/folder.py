@@ -72,6 +72,9 @@ class RunFolder:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # text, as people have it
+
     def __truediv__(self, name: str) -> Path:
         """Give the path of a file of the run."""
         return self.path / name

@@ -45,8 +45,15 @@ WORK = ".held"
 DAYS_PER_FILE = 366
 
 
-def is_fusion(path: str | Path) -> bool:
+def is_fusion(path: str | Path, *, surely: bool = False) -> bool:
     """Tell a recipe of fusion from one of a study: it names a satellite.
+
+    Parameters
+    ----------
+    path
+        The recipe.
+    surely
+        Do not take a recipe for one of fusion because it lacks the parts of a study.
 
     Raises
     ------
@@ -58,7 +65,9 @@ def is_fusion(path: str | Path) -> bool:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         return False  # what is wrong with it is told where it is read
-    return isinstance(content, dict) and ("satellite" in content or "build" not in content)
+    if not isinstance(content, dict):
+        return False
+    return "satellite" in content or not (surely or "build" in content)
 
 
 def fuse_files(

@@ -92,7 +92,7 @@ def judge(
     """
     hidden = hide(seen, share=filling.hidden, seed=seed)
     known = seen.where(~hidden)
-    names = _names(filling)
+    names = fillers_of(filling)
     filled: dict[str, xr.DataArray] = {}
     seconds: dict[str, float] = {}
     for count, name in enumerate(names):
@@ -190,7 +190,7 @@ def make_filler(name: str, filling: Filling, seed: int) -> Filler:
     return FILLERS[name](**settings)
 
 
-def _names(filling: Filling) -> list[str]:
+def fillers_of(filling: Filling) -> list[str]:
     """Name the fillers to judge: the candidates, or the chosen one beside what costs little."""
     if filling.method == "auto":
         return list(filling.candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,8 @@ from vadose.models.crossvalidation import parameters_of
 from vadose.pipeline.conditions import KEPT, with_conditions
 from vadose.pipeline.methods import learner
 from vadose.pipeline.parts import AREA, learned_parts
-from vadose.samples import Split, split
+from vadose.samples import SCHEMES, Split, split
+from vadose.samples.grouping import usual_block
 from vadose.store import replaced
 from vadose.validate.daily import scatter_density, score_parts_by_day
 from vadose.validate.metrics import METRICS
@@ -33,11 +35,16 @@ Scores = dict[str, Any]
 
 
 def held_back(recipe: Recipe, coarse: xr.Dataset) -> Split | None:
-    """Divide the coarse cube as the recipe says; None where nothing is held back."""
+    """Divide the coarse cube as the recipe says; None where nothing is held back.
+
+    Blocks of the map have a fifth of its longer side unless the recipe says otherwise.
+    """
     if recipe.hold is None:
         return None
     layers = coarse[[recipe.target]]
     settings: dict[str, Any] = dict(recipe.hold.settings)
+    if "block" in inspect.signature(SCHEMES[recipe.hold.scheme]).parameters:
+        settings.setdefault("block", usual_block((layers.sizes["y"], layers.sizes["x"])))
     return split(layers, recipe.hold.scheme, rng=recipe.seed, **settings)
 
 

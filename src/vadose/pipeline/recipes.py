@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-from vadose.config import Recipe, read_recipe
+from vadose.config import Recipe
 from vadose.config.build import Source, Stations
 from vadose.config.fusion import Fusion, read_fusion
 from vadose.config.template import recipe_text
 from vadose.errors import FileProblem
 from vadose.grids import Region
 from vadose.pipeline.fusion import is_fusion
+from vadose.pipeline.refusals import read_study, refusals, refusals_of_fusion
 from vadose.pipeline.sources import PAST, product_of, source_paths
 from vadose.products import PRODUCTS
 from vadose.products.base import Period, Product, parse_period
@@ -76,13 +77,16 @@ class RecipeCheck:
     ----------
     title
         Of the recipe.
+    verb
+        What runs it: ``run`` a study, ``fuse`` a fusion.
     sources
         One row for each source and one for stations.
     problems
-        Names that do not fit together, each with its remedy.
+        What the recipe itself is refused for, and names that do not fit together, each with its remedy.
     """
 
     title: str
+    verb: str
     sources: tuple[SourceFiles, ...]
     problems: tuple[str, ...] = field(default=())
 
@@ -153,13 +157,13 @@ def check_recipe(recipe: str | Path) -> RecipeCheck:
         The recipe itself cannot be read.
     """
     path = Path(recipe)
-    origin = path.parent
     if is_fusion(path):
-        return _check_fusion(read_fusion(path), origin)
-    return _check_study(read_recipe(path), origin)
+        return _check_fusion(read_fusion(path), path)
+    return _check_study(read_study(path), path)
 
 
-def _check_study(recipe: Recipe, origin: Path) -> RecipeCheck:
+def _check_study(recipe: Recipe, path: Path) -> RecipeCheck:
+    origin = path.parent
     build = recipe.build
     longer = None if build.period is None else earlier(build.period, recipe.predictors)
     rows = [
@@ -168,7 +172,8 @@ def _check_study(recipe: Recipe, origin: Path) -> RecipeCheck:
     ]
     if recipe.stations is not None:
         rows.append(station_files(recipe.stations, origin))
-    problems = [text for source in build.sources for text in _unknown_variables(source)]
+    problems = [str(refusal) for refusal in refusals(recipe, path.name)]
+    problems += [text for source in build.sources for text in _unknown_variables(source)]
     problems += _target_problems(recipe)
     given = {name for source in build.sources for name in variables_of(source)} | MADE
     for name in recipe.predictors:
@@ -178,7 +183,7 @@ def _check_study(recipe: Recipe, origin: Path) -> RecipeCheck:
                 f"predictor {name}: no source gives it. Sources give {', '.join(sorted(given - MADE))}; "
                 "add a source, or take it off the predictors."
             )
-    return RecipeCheck(recipe.title, tuple(rows), tuple(problems))
+    return RecipeCheck(recipe.title, "run", tuple(rows), tuple(problems))
 
 
 def _target_problems(recipe: Recipe) -> list[str]:
@@ -195,11 +200,13 @@ def _target_problems(recipe: Recipe) -> list[str]:
     ]
 
 
-def _check_fusion(fusion: Fusion, origin: Path) -> RecipeCheck:
+def _check_fusion(fusion: Fusion, path: Path) -> RecipeCheck:
+    origin = path.parent
     named = [("satellite", fusion.satellite), ("model", fusion.model)]
     named += [("context", source) for source in fusion.context]
     rows = [source_files(source, origin, fusion.period, use=use) for use, source in named]
-    problems = [text for _, source in named for text in _unknown_variables(source)]
+    problems = [str(refusal) for refusal in refusals_of_fusion(fusion)]
+    problems += [text for _, source in named for text in _unknown_variables(source)]
     problems += [
         f"{use} {source.product}: does not give {FUSED}, but "
         f"{', '.join(sorted(variables_of(source))) or 'nothing'}. Name it (variables, rename)."
@@ -213,7 +220,7 @@ def _check_fusion(fusion: Fusion, origin: Path) -> RecipeCheck:
         )
     if fusion.stations is not None:
         rows.append(station_files(fusion.stations, origin))
-    return RecipeCheck(fusion.title, tuple(rows), tuple(problems))
+    return RecipeCheck(fusion.title, "fuse", tuple(rows), tuple(problems))
 
 
 def variables_of(source: Source) -> set[str]:

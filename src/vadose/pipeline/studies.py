@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadose.config import DEMO_RECIPE, read_recipe
+from vadose.config import DEMO_RECIPE
 from vadose.errors import RecipeProblem, RunProblem
-from vadose.pipeline.folder import STAGES, RunFolder, drop_previous, start
+from vadose.pipeline.folder import OPTIONAL, STAGES, RunFolder, drop_previous, start
 from vadose.pipeline.progress import Progress, quiet
+from vadose.pipeline.refusals import is_scored, read_study, refusals, refusals_of_fusion
 from vadose.pipeline.stages import correct, downscale, fit, fuse_run, validate
 from vadose.pipeline.tellings import report
 
@@ -57,6 +58,9 @@ def run(
 ) -> Path:
     """Do all that a recipe names; a run that was stopped goes on behind its last finished stage.
 
+    Without a truth or stations, but with ``hold:``, it is told how well models give the part of the coarse field
+    that was kept from them; the fine field is then not scored.
+
     Parameters
     ----------
     recipe
@@ -84,16 +88,8 @@ def run(
     """
     from vadose.pipeline.building import build_cubes
 
-    asked = read_recipe(recipe)
-    if asked.stations is None and not asked.build.withhold:
-        raise RecipeProblem(
-            str(recipe),
-            found="neither a withheld truth nor stations",
-            expected="something to judge by",
-            remedy="Add stations (or withhold: true); or make the product without scores: vadose build, "
-            + ("fuse, " if asked.fuse is not None else "")
-            + "fit and downscale.",
-        )
+    for refusal in refusals(read_study(recipe), str(recipe)):
+        raise refusal
     folder = _start(recipe, out, overwrite, command or f"vadose run {recipe} --out {out}")
     stages: dict[str, Callable[..., Path]] = {}
     if folder.recipe.fuse is not None:
@@ -101,7 +97,9 @@ def run(
     stages |= {"fit": fit, "downscale": downscale}
     if folder.recipe.correct is not None:
         stages["correct"] = correct
-    stages |= {"validate": validate, "report": report}
+    if is_scored(folder.recipe):
+        stages["validate"] = validate
+    stages["report"] = report
     if not folder.is_done("build"):
         build_cubes(folder, progress, max_mem)
     for name, function in stages.items():
@@ -181,20 +179,25 @@ def fuse(
     VadoseError
         With the text to show.
     """
-    from vadose.config.fusion import Fusion
+    from vadose.config.fusion import Fusion, read_fusion
     from vadose.pipeline.fusion import fuse_files, is_fusion
 
     if isinstance(recipe, Fusion) or is_fusion(recipe):
+        for refusal in refusals_of_fusion(
+            recipe if isinstance(recipe, Fusion) else read_fusion(recipe)
+        ):
+            raise refusal
         return fuse_files(recipe, Path(out), overwrite, progress, command)
     from vadose.pipeline.building import build_cubes
 
-    folder = _start(recipe, out, overwrite, f"vadose run {recipe} --out {out}")
-    if folder.recipe.fuse is None:
+    if read_study(recipe).fuse is None:
         raise RecipeProblem(
             str(recipe),
-            found="neither satellite and model nor fuse",
-            expected="a recipe of fusion, or fuse: in that of a study",
+            found="a recipe of a study without fuse:",
+            expected="one of fusion (satellite and model), or fuse: in that of a study",
+            remedy=f"Run it with: vadose run {recipe} --out FOLDER",
         )
+    folder = _start(recipe, out, overwrite, f"vadose run {recipe} --out {out}")
     if not folder.is_done("build"):
         build_cubes(folder, progress, max_mem)
     return fuse_run(folder.path, progress=progress)
@@ -239,6 +242,12 @@ def fuse_named(
 
 def _start(recipe: str | Path, out: str | Path, overwrite: bool, command: str) -> RunFolder:
     recipe = Path(recipe)
-    read_recipe(recipe)  # faults first, before anything is made
-    text = recipe.read_text(encoding="utf-8")
-    return start(Path(out), text, origin=recipe.parent, command=command, overwrite=overwrite)
+    unasked = set() if is_scored(read_study(recipe)) else {"validate"}
+    return start(
+        Path(out),
+        recipe.read_text(encoding="utf-8"),
+        origin=recipe.parent,
+        command=command,
+        overwrite=overwrite,
+        needed=frozenset(STAGES) - OPTIONAL - unasked,
+    )

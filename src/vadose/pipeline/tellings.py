@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vadose.errors import need
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.progress import Progress, quiet
 
@@ -48,6 +49,7 @@ def report(
     """
     from vadose.pipeline.reporting import tell
 
+    _need_pages()
     return tell(Path(path), style=style, with_files=with_files, dates=dates, progress=progress)
 
 
@@ -87,6 +89,7 @@ def explain(
     from vadose.pipeline.explaining import explain_method
     from vadose.report.explanation import write_explanation
 
+    _need_pages()  # before minutes of work, not after
     folder = RunFolder(Path(path))
     explain_method(folder, method=method, samples=samples, seed=seed, progress=progress)
     with progress("Drawing the explanation"):
@@ -148,6 +151,7 @@ def export(
     VadoseError
         With the text to show; what is finished stays for the next call.
     """
+    need("pystac", extra="publish")
     from vadose.pipeline.exporting import EXPORT, export_run, looked_at
 
     run, said = Path(path), None if about is None else Path(about)
@@ -165,7 +169,14 @@ def check_export(path: str | Path, *, progress: Progress = quiet) -> list[Verdic
     FileProblem, MissingExtra
         No export, or a validator that is not installed.
     """
+    need("pystac", extra="publish")
     from vadose.pipeline.exporting import check
 
     with progress("Checking the export") as step:
         return check(Path(path), step)
+
+
+def _need_pages() -> None:
+    """Insist on what pages and figures are made with."""
+    for library in ("jinja2", "matplotlib"):
+        need(library, extra="report")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vadose.errors import Named
 from vadose.products import (
     amsr2,
     era5,
@@ -38,6 +39,7 @@ FAMILIES = (
     generic,
 )
 #: Every product by name.
-PRODUCTS: dict[str, Product] = {
-    name: product for family in FAMILIES for name, product in family.PRODUCTS.items()
-}
+PRODUCTS: Named[Product] = Named(
+    "product",
+    {name: product for family in FAMILIES for name, product in family.PRODUCTS.items()},
+)

@@ -39,10 +39,20 @@ def natural_groups(cube: xr.Dataset) -> xr.DataArray:
     """
     rows, columns = cube.sizes["y"], cube.sizes["x"]
     if min(rows, columns) >= 3 or "time" not in cube.sizes:
-        block = max(1, math.ceil(max(rows, columns) / ALONG_A_SIDE))
         dims: tuple[str, ...] = ("y", "x")
-        numbers = map_blocks((rows, columns), block)
+        numbers = map_blocks((rows, columns), usual_block((rows, columns)))
     else:
         dims, numbers = ("time",), period_blocks(cube["time"].values, DAYS)
     coords = {dim: cube[dim] for dim in dims}
     return xr.DataArray(numbers.astype(np.int64), dims=dims, coords=coords)
+
+
+def usual_block(shape: tuple[int, int]) -> int:
+    """Give the cells along the side of a block such that the longer side of a map has five of them.
+
+    Examples
+    --------
+    >>> usual_block((102, 169))
+    34
+    """
+    return max(1, math.ceil(max(shape) / ALONG_A_SIDE))

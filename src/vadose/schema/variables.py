@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from vadose.errors import UnknownName
+from vadose.errors import Named, UnknownName
 from vadose.schema.flags import IGBP
 
 Kind = Literal["continuous", "class", "mask"]
@@ -279,7 +279,7 @@ def _table() -> dict[str, Variable]:
 
 
 #: Every variable a cube may hold, by name.
-VARIABLES: dict[str, Variable] = _table()
+VARIABLES: Named[Variable] = Named("variable", _table())
 
 
 def variable(name: str) -> Variable:
@@ -327,8 +327,6 @@ def variable(name: str) -> Variable:
     if re.fullmatch(r"own_[a-z0-9_]+", name):
         words = name.removeprefix("own_").replace("_", " ")
         return Variable(name, f"own predictor: {words}", "1", (-float("inf"), float("inf")))
-    if name not in VARIABLES:
-        raise UnknownName("variable", name, VARIABLES)
     return VARIABLES[name]
 
 
