@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vadose.models.base import Column, read_description
 from vadose.models.ranges import COUNT, COUNT_OR_NONE, PART, Range
+from vadose.models.threads import one_thread
 from vadose.models.trees import TreeModel, Trees, from_boostings, gains
 
 
@@ -36,7 +37,7 @@ class Boosting(TreeModel):
     seed
         Same seed, same trees.
     workers
-        Threads for predicting.
+        Threads for predicting; learning takes one.
 
     Attributes
     ----------
@@ -111,7 +112,8 @@ class Boosting(TreeModel):
                 random_state=self.seed + member,
             )
             shares = None if weight is None else weight[rows]
-            fitted.append(boosting.fit(table[rows], y[rows], sample_weight=shares))
+            with one_thread():
+                fitted.append(boosting.fit(table[rows], y[rows], sample_weight=shares))
         return from_boostings(fitted, table.shape[1]), gains(fitted, table.shape[1])
 
     def save(self, folder: Path) -> None:

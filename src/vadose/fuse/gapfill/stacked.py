@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from vadose.errors import ModelProblem, ValueProblem
 from vadose.fuse.gapfill.features import MARGIN, OPTIMAL, gap_features, smooth_fields
@@ -23,6 +22,7 @@ from vadose.fuse.gapfill.records import (
     stripes,
     write_field,
 )
+from vadose.models.threads import one_thread
 
 Places = npt.NDArray[np.int64]
 
@@ -211,12 +211,11 @@ class Stacked:
             early_stopping=False,
             random_state=self.seed + member,
         )
-        # more threads than free cores make histograms many times slower
-        with threadpool_limits(limits=1, user_api="openmp"):
+        with one_thread():
             return boosting.fit(table, error)
 
     def _predict(self, boosting: Any, table: npt.NDArray[np.float32]) -> Floats:
-        with threadpool_limits(limits=1, user_api="openmp"):
+        with one_thread():
             return np.asarray(boosting.predict(table), "f8")
 
     def _estimate(self, table: npt.NDArray[np.float32]) -> Floats:
