@@ -21,7 +21,7 @@ from vadose.report.html import write_report
 from vadose.report.judged import Judged, Summary, read_judged
 from vadose.report.runs import read_run
 from vadose.report.scales import kilometres_per_unit
-from vadose.report.scene import read_scene
+from vadose.report.scene import busiest_window, read_scene
 from vadose.schema import VARIABLES
 
 from .conftest import FACTOR, GRIDS
@@ -152,6 +152,28 @@ def test_the_day_on_maps_is_one_with_a_coarse_input(long_run):
     scene = read_scene(replace(record, coarse=coarse))
     assert scene.when == "2020-03-07"
     assert np.isfinite(scene.coarse).all()
+
+
+def test_dates_asked_for_rule_all_maps(long_run, told_only):
+    record = read_run(long_run)
+    assert read_scene(record, 7).when == "2020-03-08"
+    assert gappiest(record, among=[2, 3]) is None, "these have no gaps"
+    assert gappiest(record, among=[3, 4]).when == "2020-03-05"
+    page = write_report(long_run, dates=("2020-03-08", "2020-03-02")).read_text()
+    maps, _, others = page.partition('<section id="dates">')
+    assert "2020-03-08." in maps
+    assert "2020-03-02, in one colour scale" in others
+
+
+def test_the_close_up_is_of_a_place_with_input(long_run):
+    scene = read_scene(read_run(long_run), 4)  # its left half is a gap that the product fills
+    product = scene.product.copy()
+    product[:, : product.shape[1] // 2] += (
+        np.indices(product.shape)[0][:, : product.shape[1] // 2] % 2
+    )
+    rows, columns = busiest_window(replace(scene, product=product))
+    assert columns.start >= product.shape[1] // 2 - FACTOR
+    assert rows.stop > rows.start
 
 
 def test_a_part_without_daily_scores_has_no_row(globe):

@@ -95,10 +95,11 @@ def _scene_table(scene: Scene, window: figures.Window | None = None) -> pd.DataF
 
 
 def days(run: Run, asked: Sequence[str] = ()) -> Chapter:
-    """Tell of chosen dates, and of the one with most gaps."""
+    """Tell of chosen dates, the first of which stands in the large maps, and of the one with most gaps."""
     unit, plates = run.scores.unit, []
-    told: dict[str, Any] = {}
-    shown = dates.read_days(run, dates.chosen_places(run, asked))
+    told: dict[str, Any] = {"is_asked": bool(asked)}
+    places = dates.chosen_places(run, asked)
+    shown = dates.read_days(run, places[1:] if asked else places)
     if shown:
         told["dates"] = [day.when for day in shown]
         plates.append(
@@ -110,7 +111,7 @@ def days(run: Run, asked: Sequence[str] = ()) -> Chapter:
                 lambda: dates.days_table(shown),
             )
         )
-    gaps = dates.gappiest(run)
+    gaps = dates.gappiest(run, among=places if asked else None)
     if gaps is not None:
         told["gap_day"] = f"{gaps.when}, {gaps.remark}"
         told["fills_gaps"] = len(gaps.fields) > 2 or _is_filled(gaps)

@@ -113,10 +113,10 @@ def read_days(run: Run, places: Sequence[int]) -> list[Day]:
     return days
 
 
-def gappiest(run: Run) -> Day | None:
+def gappiest(run: Run, *, among: Sequence[int] | None = None) -> Day | None:
     """Read the date whose coarse input had most gaps of those that the product fills; None where there is none.
 
-    Of long records so many dates are looked at, evenly chosen.
+    Of long records so many dates are looked at, evenly chosen; with `among` these places alone.
     """
     target = run.manifest.target
     kept = run.path / "coarse_observed.zarr"
@@ -125,12 +125,18 @@ def gappiest(run: Run) -> Day | None:
     if "time" not in coarse.dims or "time" not in product.dims:
         return None
     steps = product.sizes["time"]
-    places = evenly(steps, LOOKED_AT)
+    places = evenly(steps, LOOKED_AT) if among is None else np.asarray(among, "i8")
     at = coarse["time"].to_index().get_indexer(product["time"].to_index()[places])
     if (at < 0).any():
         return None
     seen = coarse.isel(time=at).notnull().values
-    is_land = seen.any(axis=0)
+    # one date alone does not tell land from sea
+    known = (
+        seen
+        if among is None
+        else coarse.isel(time=evenly(coarse.sizes["time"], LOOKED_AT)).notnull().values
+    )
+    is_land = known.any(axis=0)
     total = max(int(is_land.sum()), 1)
     seen_share = seen[:, is_land].sum(axis=1) / total
     order = np.argsort(seen_share, kind="stable")

@@ -15,6 +15,7 @@ from vadose.report.absent import tell_absent
 from vadose.report.chapters import Chapter
 from vadose.report.choices import tell_choices
 from vadose.report.correction import correction_remark, tell_correction
+from vadose.report.dates import chosen_places
 from vadose.report.ensembles import tell_ensembles
 from vadose.report.explanation import read_explanation
 from vadose.report.fusion import fusion_remark, read_fusion
@@ -43,7 +44,8 @@ def write_report(
     with_files
         Keep figures as PNG, PDF, SVG and CSV too.
     dates
-        Dates to show as maps, ISO 8601; some evenly chosen ones unless given.
+        Dates to show as maps, ISO 8601, the first of them in the large ones; the one that was observed best
+        and some evenly chosen ones unless given.
 
     Returns
     -------
@@ -62,7 +64,8 @@ def write_report(
     templates, journal = environment(), find_style(style)
     run = Path(run)
     record = read_run(run)
-    scene = read_scene(record)
+    asked = chosen_places(record, dates) if dates else []
+    scene = read_scene(record, asked[0] if asked else None)
     parts = gather(record, scene, dates)
     pictures = draw_plates(
         (plate for part in parts for plate in part.plates),

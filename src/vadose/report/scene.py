@@ -62,15 +62,18 @@ class Pairs:
     moments: int
 
 
-def read_scene(run: Run) -> Scene:
-    """Read the moment at which product and coarse input have most values; the first of equals.
+def read_scene(run: Run, place: int | None = None) -> Scene:
+    """Read one moment: by its place along the product's time, or that of which most is known.
 
-    Of a long record so many moments are looked at, evenly chosen, as keep reading short.
+    Without a place it is the moment at which product and coarse input have most values, the first of equals;
+    of a long record so many moments are looked at, evenly chosen, as keep reading short.
     """
     target = run.manifest.target
     product = run.product[target]
-    when, place = "", 0
-    if "time" in product.dims:
+    when = ""
+    if "time" not in product.dims:
+        place = 0
+    elif place is None:
         steps, cells = product.sizes["time"], run.fine_grid.shape.x * run.fine_grid.shape.y
         most = min(steps, max(MOST_LOOKED_AT // cells, 1))
         places = np.unique(np.linspace(0, steps - 1, most).round().astype("i8"))
@@ -80,6 +83,7 @@ def read_scene(run: Run) -> Scene:
             known = given.reindex(time=product["time"].values[places]).notnull()
             shares = shares + known.mean(["y", "x"]).values
         place = int(places[np.argmax(shares)])
+    if "time" in product.dims:
         when = day_words(product["time"].values[place])
     owner = owners(run.fine_grid, run.coarse_grid)
     coarse, fine = _moment(run.coarse[target], product, place), _moment(product, product, place)
@@ -174,7 +178,7 @@ def _cell_means(values: Array, owner: npt.NDArray[np.int64], weight: Array) -> A
 
 
 def busiest_window(scene: Scene) -> tuple[slice, slice]:
-    """Find the window in which the field varies most inside coarse cells.
+    """Find the window in which the field varies most inside coarse cells that have a value.
 
     Ten degrees or a sixth of the shorter side of the map, whichever is less, but at least six coarse
     cells and never more than half of a side; wider in longitude towards the poles, so that it is about square on the ground.
@@ -191,6 +195,9 @@ def busiest_window(scene: Scene) -> tuple[slice, slice]:
     field = scene.product if scene.truth is None else scene.truth
     departure = departures(field, scene.owner, np.ones(field.shape))
     is_valid = np.isfinite(departure)
+    # in a gap of the input there is nothing that detail could have been added to
+    is_seen = is_valid & np.isfinite(scene.coarse.ravel()[np.maximum(scene.owner, 0)])
+    is_valid = is_seen if is_seen.any() else is_valid
     if not is_valid.any():
         return slice(0, height), slice(0, width)
     size = np.abs(np.where(is_valid, departure, 0.0))
