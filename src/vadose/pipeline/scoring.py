@@ -19,6 +19,8 @@ from vadose.grids import cell_area, grid_of
 from vadose.pipeline.places import OWN, note_on_judges, own_stations
 from vadose.pipeline.plain import plain
 from vadose.store import open_cube
+from vadose.validate.ground import TITLES, ground_strata, ground_variables
+from vadose.validate.map_gains import gain_intervals
 from vadose.validate.metrics import METRICS
 from vadose.validate.protocol import closure, compare, gains
 from vadose.validate.stations import score_stations, station_gains, summary
@@ -29,10 +31,19 @@ Scores = dict[str, Any]
 
 
 def against_truth(run: Path, recipe: Recipe) -> Scores:
-    """Score every method on all cells against the withheld truth, weighted by area and not."""
+    """Score every method on all cells against the withheld truth, weighted by area and not.
+
+    Gains have intervals from whole blocks. Where predictors tell that the ground is frozen or under snow or ice, all is
+    told of the unfrozen part, and of the others, too.
+    """
     coarse, fields = _fields(run, recipe)
     truth = open_cube(run / "truth.zarr")[recipe.target].load()
-    score = compare(fields, truth, grid_of(coarse))
+    strata = _strata(run)
+    every = compare(fields, truth, grid_of(coarse), strata=strata)
+    ends = gain_intervals(
+        fields, truth, grid_of(coarse), baselines=BASELINES, rng=recipe.seed, strata=strata
+    )
+    score = every.sel(stratum="all")
     every_cell_once = xr.ones_like(cell_area(grid_of(truth)))
     unweighted = compare(fields, truth, grid_of(coarse), weight=every_cell_once)
     over = {baseline: gains(score, baseline) for baseline in BASELINES}
@@ -44,7 +55,10 @@ def against_truth(run: Path, recipe: Recipe) -> Scores:
             "title": method.title,
             "is_baseline": method.is_baseline,
             **views,
-            **{f"gain_over_{base}": plain(table[name]) for base, table in over.items()},
+            **{
+                f"gain_over_{base}": plain(table[name]) | _ends(ends, name, base, "all")
+                for base, table in over.items()
+            },
             "unweighted": {
                 "rmse": bare["pooled"]["rmse"],
                 "r": bare["pooled"]["r"],
@@ -55,7 +69,53 @@ def against_truth(run: Path, recipe: Recipe) -> Scores:
     content = _content(
         recipe, methods, reference="truth", weights="cell area", unit=truth.attrs["units"]
     )
-    return {**content, "layers": {layer: _of_layer(run, recipe, layer) for layer in recipe.also}}
+    return {
+        **content,
+        "interval": ends.attrs["interval"],
+        "strata": _of_strata(every, ends, recipe) if strata else {},
+        "layers": {layer: _of_layer(run, recipe, layer) for layer in recipe.also},
+    }
+
+
+def _strata(run: Path) -> dict[str, xr.DataArray]:
+    """Tell where the ground is frozen, under snow or ice, as far as the fine predictors know."""
+    fine = open_cube(run / "fine.zarr")
+    known = ground_variables([str(name) for name in fine.data_vars])
+    return ground_strata(fine[known].load()) if known else {}
+
+
+def _of_strata(every: xr.Dataset, ends: xr.Dataset, recipe: Recipe) -> Scores:
+    """Lay the scores of each condition of the ground out; one without a cell is left out."""
+    found: Scores = {}
+    for stratum in every["stratum"].values[1:]:
+        part = every.sel(stratum=stratum)
+        count = float(part["n"].sel(view="pooled").max())
+        if not count > 0:
+            continue
+        over = {base: gains(part, base) for base in BASELINES}
+        found[str(stratum)] = {
+            "title": TITLES[str(stratum)],
+            "n": int(count),
+            "share_of_area": float(part["share"]),
+            "methods": {
+                name: {
+                    **{view: _numbers(part.sel(product=name, view=view)) for view in VIEWS},
+                    **{
+                        f"gain_over_{base}": plain(table[name])
+                        | _ends(ends, name, base, str(stratum))
+                        for base, table in over.items()
+                    },
+                }
+                for name in recipe.methods
+            },
+        }
+    return found
+
+
+def _ends(ends: xr.Dataset, name: str, base: str, stratum: str) -> dict[str, Any]:
+    """Give the ends of the interval of a gain in RMSE."""
+    one = ends.sel(product=name, baseline=base, stratum=stratum)
+    return {f"rmse_{end}": plain(float(one[end])) for end in ("lower", "upper")}
 
 
 def _of_layer(run: Path, recipe: Recipe, layer: str) -> Scores:

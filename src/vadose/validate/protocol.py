@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -25,6 +26,7 @@ def compare(
     coarse: GeoBox,
     *,
     weight: xr.DataArray | None = None,
+    strata: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Score products on the cells and days where all of them and the reference have a value.
 
@@ -38,12 +40,18 @@ def compare(
         Grid of the coarse input, for scores within its cells.
     weight
         Dims ``y, x``; the true cell area unless given.
+    strata
+        Parts of the sample to score apart, true where a cell belongs to one; dims ``[time,] y, x`` on the grid
+        of the reference.
 
     Returns
     -------
     xarray.Dataset
         A Score: every metric of `vadose.validate.metrics.METRICS` with dims ``product, view``, where
-        view is ``pooled`` or ``within_cell`` (departures from the mean of the coarse cell).
+        view is ``pooled`` or ``within_cell`` (departures from the mean of the coarse cell). With strata, dims
+        ``product, view, stratum``, the first of which is ``all``, and ``share (stratum)`` of the whole weight;
+        departures are from the mean of all cells of the coarse cell, of the stratum or not, and a stratum
+        without a cell has NaN.
 
     Raises
     ------
@@ -53,6 +61,55 @@ def compare(
         A product with other dimensions.
     ValueProblem
         No common sample.
+    """
+    common, reference, products = on_common_sample(products, reference)
+    area = cell_area(grid_of(reference)) if weight is None else weight
+    sample = common.values
+    weights = np.broadcast_to(area.values, sample.shape)[sample]
+    truth = {
+        "pooled": reference.values[sample],
+        "within_cell": within_cell(reference.where(common), coarse).values[sample],
+    }
+    parts = {"all": np.ones(weights.shape, bool)}
+    for name, mask in (strata or {}).items():
+        parts[name] = on_sample(mask, reference)[sample]
+    table = np.full((len(METRICS), len(products), len(VIEWS), len(parts)), np.nan)
+    for row, product in enumerate(products.values()):
+        fields = {
+            "pooled": product.values[sample],
+            "within_cell": within_cell(product.where(common), coarse).values[sample],
+        }
+        for column, view in enumerate(VIEWS):
+            for place, part in enumerate(parts.values()):
+                if not part.any():
+                    continue
+                pair = moments(fields[view][part], truth[view][part], weights[part])
+                table[:, row, column, place] = [metric(pair) for metric in METRICS.values()]
+    dims = ("product", "view", "stratum")
+    score = xr.Dataset(
+        {name: (dims, table[place]) for place, name in enumerate(METRICS)},
+        coords={"product": list(products), "view": list(VIEWS), "stratum": list(parts)},
+    )
+    if strata is None:
+        return score.isel(stratum=0, drop=True)
+    shares = [weights[part].sum() / weights.sum() for part in parts.values()]
+    return score.assign(share=("stratum", shares))
+
+
+def on_common_sample(
+    products: Mapping[str, xr.DataArray], reference: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray, dict[str, xr.DataArray]]:
+    """Bring products onto the days and cells of the reference, and tell where all have a value.
+
+    Returns
+    -------
+    tuple
+        True where all have a value; the reference; the products, dims as it has them.
+
+    Raises
+    ------
+    GridProblem, CubeProblem, ValueProblem
+        As `compare`.
     """
     grid = grid_of(reference)
     for name, product in products.items():
@@ -67,34 +124,35 @@ def compare(
         *(snapped(one).transpose(*reference.dims) for one in products.values()),
         join="inner",
     )
-    products = dict(zip(products, fields_by_place, strict=True))
-    area = cell_area(grid) if weight is None else weight
     common = reference.notnull()
-    for product in products.values():
+    for product in fields_by_place:
         common = common & product.notnull()
-    sample = common.values
-    if not sample.any():
+    if not common.values.any():
         raise ValueProblem(
             "products and reference", found="no cell and day in common", expected="a common sample"
         )
-    weights = np.broadcast_to(area.values, sample.shape)[sample]
-    truth = {
-        "pooled": reference.values[sample],
-        "within_cell": within_cell(reference.where(common), coarse).values[sample],
-    }
-    table = np.full((len(METRICS), len(products), len(VIEWS)), np.nan)
-    for row, product in enumerate(products.values()):
-        fields = {
-            "pooled": product.values[sample],
-            "within_cell": within_cell(product.where(common), coarse).values[sample],
-        }
-        for column, view in enumerate(VIEWS):
-            pair = moments(fields[view], truth[view], weights)
-            table[:, row, column] = [metric(pair) for metric in METRICS.values()]
-    return xr.Dataset(
-        {name: (("product", "view"), table[place]) for place, name in enumerate(METRICS)},
-        coords={"product": list(products), "view": list(VIEWS)},
-    )
+    return common, reference, dict(zip(products, fields_by_place, strict=True))
+
+
+def on_sample(mask: xr.DataArray, reference: xr.DataArray) -> npt.NDArray[np.bool_]:
+    """Lay a mask out as the reference is, days it does not know being false.
+
+    Raises
+    ------
+    GridProblem
+        A mask on another grid.
+    """
+    if grid_of(mask) != grid_of(reference):
+        raise GridProblem(
+            str(mask.name or "stratum"), found="another grid", expected="the grid of the reference"
+        )
+    mask = snapped(mask)
+    if "time" in mask.dims and "time" in reference.dims:
+        mask = mask.reindex(time=reference["time"], fill_value=False)
+    elif "time" in mask.dims:
+        mask = mask.isel(time=0, drop=True)
+    order = [dim for dim in reference.dims if dim in mask.dims]
+    return np.broadcast_to(mask.transpose(*order).values.astype(bool), reference.shape)
 
 
 def gains(score: xr.Dataset, baseline: str) -> dict[str, dict[str, float]]:
