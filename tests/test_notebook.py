@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 
 import vadose
 from vadose.config import DEMO_RECIPE, read_recipe
+from vadose.errors import UnknownName
 from vadose.models import MODELS, RandomForest
 from vadose.notebook import as_table
 from vadose.pipeline.folder import RunFolder, start
@@ -119,3 +121,32 @@ def test_importing_the_package_imports_nothing_else():
     code = "import sys, vadose; print([n for n in sys.modules if n.startswith('vadose.') or n in ('numpy', 'xarray')])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("table", ["PRODUCTS", "MODELS", "FILLERS", "CORRECTORS", "VARIABLES"])
+def test_a_name_that_is_not_in_a_table_is_told_with_those_that_are(table):
+    names = getattr(vadose, table)
+    first = next(iter(names))
+    with pytest.raises(UnknownName, match=f"expected one of .*Did you mean '{first}'") as error:
+        names[f"{first}x"]
+    assert isinstance(error.value, KeyError)  # whoever catches that goes on to
+    assert names.get("x") is None
+    assert pickle.loads(pickle.dumps(error.value)).found == "no such name"  # noqa: S301 - our own
+
+
+def test_a_parameter_that_a_model_does_not_have_is_told_with_those_it_has():
+    for name, build in MODELS.items():
+        with pytest.raises(UnknownName, match=f"parameter of {name} 'sed': .*Did you mean 'seed'"):
+            build(sed=1)
+    model = MODELS["boosting"](trees=7)
+    assert pickle.loads(pickle.dumps(model)).trees == 7  # noqa: S301 - our own
+
+
+def test_a_run_is_named_by_text_or_path(tmp_path):
+    assert RunFolder(str(tmp_path)) == RunFolder(tmp_path)
+    assert "no run" in RunFolder(str(tmp_path))._repr_html_()
+    assert RunFolder(str(tmp_path)) / "a" == tmp_path / "a"
+
+
+def test_the_package_lists_what_it_is_for_alone():
+    assert dir(vadose) == sorted(vadose.__all__)

@@ -9,7 +9,7 @@ import yaml
 
 from vadose.config import parse_recipe
 from vadose.config.template import recipe_text, targets
-from vadose.errors import RecipeProblem, UnknownName
+from vadose.errors import NoOverlap, RecipeProblem, UnknownName
 from vadose.models import MODELS
 from vadose.products import PRODUCTS
 
@@ -115,3 +115,42 @@ def test_a_period_that_is_none_is_refused():
         recipe_text(REGION, ("2020-02-01", "2020-01-01"), "SPL3SMP", "dnn")
     with pytest.raises(RecipeProblem, match="expected two days as YYYY-MM-DD"):
         recipe_text(REGION, ("winter", "2020-01-01"), "SPL3SMP", "dnn")
+
+
+def test_a_period_before_the_record_of_a_product_is_refused():
+    with pytest.raises(
+        NoOverlap,
+        match=r"SPL3SMP_E: found a period from 2012-01-01, expected one from 2015-03-31 on",
+    ):
+        recipe_text(REGION, ("2012-01-01", "2012-01-31"), "SPL3SMP_E", "dnn")
+    with pytest.raises(
+        NoOverlap, match=r"MOD13A2: .* from 2000-02-16 on"
+    ):  # what is learned from counts too
+        recipe_text(REGION, ("1999-12-01", "2001-01-31"), "ESA_CCI", "dnn")
+    assert "period: [2015-03-31" in recipe_text(
+        REGION, ("2015-03-31", "2015-04-30"), "SPL3SMP_E", "dnn"
+    )
+
+
+def test_first_days_are_known_where_they_are_sure():
+    known = {name for name, product in PRODUCTS.items() if product.since is not None}
+    satellites = {
+        "SPL2SMP",
+        "SPL3SMP",
+        "SPL3SMP_E",
+        "SPL4SMGP",
+        "SMOS_L2",
+        "SMOS_L3_A",
+        "ESA_CCI",
+        "C3S",
+    }
+    assert known >= satellites | {
+        "ERA5",
+        "ERA5_LAND",
+        "IMERG",
+        "IMERG_DAILY",
+        "MOD13A2",
+        "GLDAS_NOAH",
+    }
+    assert str(PRODUCTS["ERA5_LAND_FLUXES"].since) == "1950-01-01"
+    assert str(PRODUCTS["ERA5_FLUXES"].since) == "1940-01-01"

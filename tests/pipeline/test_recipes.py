@@ -71,6 +71,17 @@ def test_rain_is_looked_for_on_the_days_before(recipe):
     )
 
 
+def test_days_before_the_record_are_not_asked_for_as_files_alone(recipe):
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content["build"]["period"] = ["2015-03-01", "2019-12-20"]
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    text = check_recipe(recipe).missing[0]
+    assert text == (
+        "source SPL3SMP_E: found a period from 2015-03-01, expected one from 2015-03-31 on. No archive has "
+        "earlier files; take a later period or another product."
+    )
+
+
 def test_a_folder_that_is_not_there_is_named_with_what_belongs_in_it(recipe):
     folder = recipe.parent / "data/MOD13A2"
     for path in folder.iterdir():

@@ -14,6 +14,7 @@ from vadose.grids import Region
 from vadose.models import MODELS, model_class
 from vadose.products import PRODUCTS
 from vadose.products.base import Period, parse_period
+from vadose.products.reach import check_reach
 
 #: Fine cells along a coarse one, by words of the native grid: about 1 km each.
 FACTORS = {
@@ -120,6 +121,8 @@ def recipe_text(region: Region, period: Period, product: str, model: str) -> str
     Raises
     ------
     UnknownName, RecipeProblem
+    NoOverlap
+        A period that begins before a product does.
 
     Examples
     --------
@@ -133,6 +136,8 @@ def recipe_text(region: Region, period: Period, product: str, model: str) -> str
     first, last = parse_period(period)
     _check_region(region)
     learned = _chosen(product, model)
+    for name in (product, *(one.product for one in learned)):
+        check_reach(PRODUCTS[name], first)
     factor = next(size for word, size in FACTORS.items() if word in PRODUCTS[product].grid)
     parts = [
         _head(product, model, first, last),

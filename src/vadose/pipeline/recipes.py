@@ -17,13 +17,14 @@ from vadose.config import Recipe
 from vadose.config.build import Source, Stations
 from vadose.config.fusion import Fusion, read_fusion
 from vadose.config.template import recipe_text
-from vadose.errors import FileProblem
+from vadose.errors import FileProblem, NoOverlap
 from vadose.grids import Region
 from vadose.pipeline.fusion import is_fusion
 from vadose.pipeline.refusals import read_study, refusals, refusals_of_fusion
 from vadose.pipeline.sources import PAST, product_of, source_paths
 from vadose.products import PRODUCTS
 from vadose.products.base import Period, Product, parse_period
+from vadose.products.reach import check_reach
 
 #: Tile of a MODIS file.
 TILE = re.compile(r"\.(h\d\dv\d\d)\.")
@@ -275,10 +276,12 @@ def source_files(
         missing.append(f"{where}: empty files {_some(empty)}. Delete them and download them again.")
     spans = {path: product.file_period(path) for path in sizes}
     told = [span for span in spans.values() if span is not None]
-    lacks: list[str] = []
-    notes: list[str] = []
-    if period is not None and told:
-        lacks, notes = _days(product, spans, parse_period(period), use)
+    days = None if period is None else parse_period(period)
+    try:
+        check_reach(product, days[0] if days else date.max)
+    except NoOverlap as error:
+        missing.append(f"source {error}")
+    lacks, notes = ([], []) if days is None or not told else _days(product, spans, days, use)
     return SourceFiles(
         product=source.product,
         use=use,

@@ -180,6 +180,7 @@ def _day(path: Path) -> np.datetime64:
 def _product(name: str, code: str, overpass: str) -> Product:
     return Product(
         name=name,
+        since=date(2012, 7, 1),
         title=f"AMSR2/GCOM-W1 surface soil moisture (LPRM) L3 1 day 25 km V001, {overpass}",
         variables={ours: field[0] for ours, field in FIELDS.items()}
         | {"quality": "mask, soil_moisture_c1"},

@@ -66,6 +66,8 @@ class Product:
     days
         Length of the interval that a time stamp stands for; a composite belongs to a period when its
         interval touches it.
+    since
+        The first day that the archive has in any of its versions, where that is sure; no file is earlier.
     join
         Puts the datasets of several files together; None means `join_in_time`. A product of tiles
         names its mosaic here, and tiles outside the region are then left out.
@@ -83,6 +85,7 @@ class Product:
     depths: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     file_period: Callable[[Path], tuple[date, date] | None] = _period_unknown
     days: int = 1
+    since: date | None = None
     join: Callable[[Sequence[xr.Dataset], str], xr.Dataset] | None = None
 
     def open(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -266,12 +267,14 @@ _ERA5: dict[str, Any] = {
 }
 _LAND: dict[str, Any] = {
     **_TERMS,
+    "since": date(1950, 1, 1),
     "grid": "longitude/latitude 0.1 degree, points as cell centres",
     "citation": "Muñoz-Sabater, J., et al. (2021), Earth Syst. Sci. Data 13, 4349-4383",
 }
 _SOIL = {"root_zone_soil_moisture": "0.07 swvl1 + 0.21 swvl2 + 0.72 swvl3"}
 _STATE_RECORD = Product(
     name="ERA5",
+    since=date(1940, 1, 1),
     title="ERA5 reanalysis on single levels, states",
     variables={**_STATES, **_SOIL, "quality": "range of swvl1, lsm"},
     time_meaning="the instant of the state; monthly means: start of the month",

@@ -8,6 +8,7 @@ comes out as ``relative_soil_moisture``.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def _product(described: Description) -> Product:
     product: Product = replace(
         record,
         read=partial(_read, described=described),
+        since=date(1978, 11, 1),
         depths=dict.fromkeys(("soil_moisture", "relative_soil_moisture"), (0.0, 0.05)),
         variables={
             **record.variables,

@@ -6,6 +6,8 @@ are a product of their own, stamped at the start of their interval.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from vadose.products.base import Product
@@ -60,5 +62,6 @@ GLDAS_NOAH_FLUXES = Description(
 
 #: Readers of this family.
 PRODUCTS: dict[str, Product] = {
-    described.name: generic_product(described) for described in (GLDAS_NOAH, GLDAS_NOAH_FLUXES)
+    described.name: replace(generic_product(described), since=date(1948, 1, 1))  # of version 2.0
+    for described in (GLDAS_NOAH, GLDAS_NOAH_FLUXES)
 }

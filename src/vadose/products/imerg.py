@@ -5,6 +5,8 @@ Arrays are ``(time, lon, lat)``, south up. The files call their calendar "julian
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from vadose.products.base import Product
@@ -44,5 +46,6 @@ IMERG_DAILY = Description(
 
 #: Readers of this family.
 PRODUCTS: dict[str, Product] = {
-    described.name: generic_product(described) for described in (IMERG, IMERG_DAILY)
+    described.name: replace(generic_product(described), since=date(1998, 1, 1))
+    for described in (IMERG, IMERG_DAILY)
 }

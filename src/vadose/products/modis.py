@@ -284,6 +284,7 @@ def _product(
     short = name.partition("_")[0]
     return Product(
         name=name,
+        since=date(2000, 2, 16),
         title=title,
         variables={ours: layer.pattern for ours, layer in collection.layers.items()}
         | {"quality": " + ".join(collection.quality)},

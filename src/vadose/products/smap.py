@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,7 @@ def _daily(family: str, grid: str, pattern: str, which: str, title: str, source:
     groups = " and ".join(group for group, _ in PASSES[which])
     return Product(
         name=name,
+        since=date(2015, 3, 31),
         title=f"{title}: {_MEANING[which]}",
         variables={ours: f"{groups}: {theirs}" for ours, theirs in VARIABLES.items()}
         | {"quality": f"{groups}: retrieval_qual_flag, surface_flag"},
@@ -245,6 +247,7 @@ def _daily(family: str, grid: str, pattern: str, which: str, title: str, source:
 #: Half-orbits; several of one day are several time steps.
 SPL2SMP = Product(
     name="SPL2SMP",
+    since=date(2015, 3, 31),
     title="SMAP L2 Radiometer Half-Orbit 36 km EASE-Grid Soil Moisture",
     variables={ours: f"Soil_Moisture_Retrieval_Data: {n}" for ours, n in VARIABLES.items()}
     | {"quality": "Soil_Moisture_Retrieval_Data: retrieval_qual_flag, surface_flag"},

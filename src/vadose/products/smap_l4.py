@@ -271,6 +271,7 @@ def _product(
     title = f"SMAP L4 Global 3-hourly 9 km EASE-Grid Surface and Root Zone Soil Moisture {part}"
     return Product(
         name=name,
+        since=date(2015, 3, 31),
         title=title,
         variables={ours: stored for ours, (stored, _, _) in fields.items()}
         | {"quality": "valid_min and valid_max of the soil moistures"},

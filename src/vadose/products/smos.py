@@ -17,6 +17,7 @@ Product specification SO-TN-IDR-GS-0006.
 
 from __future__ import annotations
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,7 @@ def _decoded(array: Any, name: str) -> tuple[npt.NDArray[np.float32], npt.NDArra
 _DEPTHS = {"soil_moisture": (0.0, 0.05)}
 SMOS_L2 = Product(
     name="SMOS_L2",
+    since=date(2010, 1, 1),
     title="SMOS L2 Soil Moisture User Data Product (SMUDP2), one node a 25 km cell",
     variables={**LEVEL2, "quality": "Confidence_Flags, Science_Flags"},
     grid="EASE2_25km",

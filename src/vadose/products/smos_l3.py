@@ -154,6 +154,7 @@ def days_in_name(path: Path) -> tuple[date, date] | None:
 def _level3(name: str, code: str, overpass: str) -> Product:
     return Product(
         name=name,
+        since=date(2010, 1, 1),
         title=f"SMOS L3 daily soil moisture, filtered (CATDS {code}), {overpass}",
         variables={"soil_moisture": "Soil_Moisture", "quality": "range of Soil_Moisture"},
         grid="EASE2_25km",
