@@ -53,7 +53,7 @@ class BPNN(Network):
 
     References
     ----------
-    After Ma et al.'s BPNN for soil moisture of China at 1 km; trained after Hagan and Menhaj (1994),
+    After Ma et al. (2026), doi:10.3390/s26041383, for soil moisture of China at 1 km; trained after Hagan and Menhaj (1994),
     IEEE Trans. Neural Netw. 5:989, doi:10.1109/72.329697. Nguyen and Widrow (1990), Proc. IJCNN 3:21,
     doi:10.1109/IJCNN.1990.137819, for the first weights.
 

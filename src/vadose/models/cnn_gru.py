@@ -69,7 +69,7 @@ class CNNGRU(Network):
 
     References
     ----------
-    After Ma et al., whose kernel, window and hidden sizes are not to be had. Cho et al. (2014),
+    After Ma et al. (2026), doi:10.3390/s26041383, whose kernel, window and hidden sizes are not to be had. Cho et al. (2014),
     arXiv:1406.1078, for the GRU.
 
     Examples

@@ -73,7 +73,8 @@ class RandomForest(TreeModel):
 
     References
     ----------
-    Breiman (2001), Machine Learning 45:5; settings of Ma et al. (TreeBagger).
+    Breiman (2001), Machine Learning 45:5; settings of Ma et al. (2026),
+    doi:10.3390/s26041383 (TreeBagger).
 
     Examples
     --------

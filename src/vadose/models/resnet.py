@@ -61,7 +61,7 @@ class ResNet(Network):
 
     References
     ----------
-    After Ma et al., whose depth and kernels are not to be had. He et al. (2016), arXiv:1603.05027, for
+    After Ma et al. (2026), doi:10.3390/s26041383, whose depth and kernels are not to be had. He et al. (2016), arXiv:1603.05027, for
     residual blocks.
 
     Examples
