@@ -23,6 +23,7 @@ from vadose.pipeline.parts import learned_parts
 from vadose.pipeline.plain import number
 from vadose.store import open_cube
 from vadose.uncertainty.three_cornered_hat import three_cornered_hat
+from vadose.validate.gap_seams import KINDS, gap_seams
 from vadose.validate.resolution import effective_resolution
 from vadose.validate.response import rain_response
 from vadose.validate.spatial import (
@@ -73,6 +74,7 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
         closed = closure_by_date(field, coarse)
         parts |= {"closure_max": closed["max"], "closure_rmse": closed["rmse"]}
         parts |= _seams(field, seams)
+        parts |= gap_seams(field, coarse.notnull(), seams["coarse_cell"])
         if TRUTH in fields and name != TRUTH:
             within = score_within_cells(field, fields[TRUTH], grid_of(coarse))
             parts |= {f"within_cell_{key}": within[key] for key in ("median_r", "spread_ratio")}
@@ -88,11 +90,27 @@ def score_maps(folder: RunFolder) -> tuple[dict[str, Any], pd.DataFrame]:
         }
         for name, part in table.groupby("product", sort=False)
     }
+    for product, part in table.groupby("product", sort=False):
+        summary[str(product)] |= _worst_days(part)
     for name, words in _resolutions(fields).items():
         summary[name].update(words)
     for name, answer in _answers_to_rain(folder, recipe).items():
         summary.setdefault(name, {}).update(answer)
     return summary, table
+
+
+def _worst_days(part: pd.DataFrame) -> dict[str, Any]:
+    """Tell the date on which gaps leave most of a seam: the median over dates may hide it."""
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        key = f"{kind}_jump_ratio"
+        told = part[part[key].notna()] if key in part else part[:0]
+        if len(told):
+            worst = told.iloc[int(told[key].argmax())]
+            found[f"{kind}_jump_largest"] = number(float(worst[key]))
+            found[f"{kind}_jump_largest_on"] = str(pd.Timestamp(worst["time"]).date())
+            found[f"{kind}_jump_dates"] = len(told)
+    return found
 
 
 def _over_dates(key: str, values: pd.Series) -> float:
