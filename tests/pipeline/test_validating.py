@@ -127,6 +127,15 @@ def test_rain_stands_beside_the_series(run, judged, earth):
     np.testing.assert_allclose(rain.values, expected, rtol=1e-5)
 
 
+def test_origins_of_the_product_stand_beside_the_series(run, judged):
+    series = xr.open_dataset(run / "validation/series.nc", engine="h5netcdf").load()
+    product = open_cube(run / "product.zarr")
+    rows, columns = find_cells(grid_of(product), series)
+    expected = product["origin"].sel(time=series["time"]).values[:, rows, columns].T
+    np.testing.assert_array_equal(series["origin"].values, expected)
+    assert "filled" in series["origin"].attrs["flag_meanings"]
+
+
 def test_what_is_lost_adds_up(judged, run):
     lost = pd.read_csv(run / "validation/lost.csv")
     table = pd.read_csv(run / "validation/stations.csv")

@@ -17,7 +17,8 @@ from vadose.report.runs import read_run
 from vadose.report.series import read_series, series_table, taylor_points
 from vadose.report.station_chapter import stations as chapter
 from vadose.report.stations import tell_stations, used_stations
-from vadose.schema import VARIABLES
+from vadose.report.style import BETTER
+from vadose.schema import ORIGIN, VARIABLES
 
 from .conftest import GRIDS
 
@@ -200,6 +201,40 @@ def test_a_product_from_elsewhere_has_a_line_of_its_own(judged_run):
         legend = plates[name].paint().legends[0]
         assert "Other one" in {text.get_text() for text in legend.get_texts()}
     assert "other" in set(plates["taylor"].data()["product"])
+
+
+def test_what_was_filled_is_marked_and_nothing_is_joined_across_gaps(judged_run, tmp_path):
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    path = run / "validation/series.nc"
+    series = xr.load_dataset(path, engine="h5netcdf")
+    origin = np.full(series["reading"].shape, ORIGIN.code("downscaled"), "u1")
+    origin[:, 3:6] = ORIGIN.code("filled")
+    value = series["value"].sel(product=NAMES[1], drop=True)
+    series["origin"] = ("station", "time"), origin
+    series["lower"], series["upper"] = value - 0.05, value + 0.05
+    series = series.isel(time=[*range(10), *range(20, 40)])
+    path.unlink()
+    series.to_netcdf(path, engine="h5netcdf")
+    record = read_run(run)
+    found = chapter(record, read_judged(record))
+    assert found.told["marks_origin"]
+    assert found.told["has_interval"]
+    plate = {one.name: one for one in found.plates}["series"]
+    table = plate.data()
+    assert table.groupby("origin")["time"].nunique().to_dict() == {"downscaled": 27, "filled": 3}
+    assert np.allclose(table["upper"] - table["lower"], 0.1)
+    figure = plate.paint()
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "the same, filled" in words
+    assert "its interval" in words
+    assert "the same, extrapolated" not in words, "there is none"
+    lines = {
+        line.get_color(): line for line in figure.axes[0].get_lines() if line.get_linestyle() == "-"
+    }
+    solid = np.asarray(lines[BETTER].get_ydata())
+    assert len(solid) == 31 and np.isnan(solid[10]), "ten days are missing there"
+    assert np.isnan(solid[3:6]).all()
+    assert np.isfinite(solid[6:10]).all()
 
 
 def test_a_taylor_diagram_agrees_with_numpy(judged):

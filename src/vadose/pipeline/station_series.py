@@ -1,5 +1,7 @@
 """Keep what a run was judged by: readings, every product and rain at each station, as one netCDF file.
 
+Of the published product it says too where each value comes from, and between which ends it is thought to lie.
+
 The file is a matchup as `vadose.validate.pairs.match` gives it, with attributes, so that whoever has it can
 score the pairs anew, and the report draws from it whatever stations and products were given.
 """
@@ -8,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import vadose
 from vadose.pipeline.folder import RunFolder
-from vadose.schema import variable
+from vadose.schema import ORIGIN, variable
 from vadose.store import open_cube
 from vadose.validate.match import at_stations
 
@@ -53,8 +56,9 @@ def series_of(
     -------
     xarray.Dataset
         ``value (product, station, time)`` and ``reading (station, time)``, m³ m⁻³, NaN in gaps; ``is_pair
-        (station, time)``, the common sample that was scored; ``is_used (station)``; and ``precipitation
-        (station, time)``, mm day⁻¹, NaN outside of the map, where the run has it.
+        (station, time)``, the common sample that was scored; ``is_used (station)``; where the run has
+        them ``precipitation (station, time)``, mm day⁻¹, NaN outside of the map, and of the published product
+        ``origin``, codes of `schema.ORIGIN`, and ``lower`` and ``upper``, m³ m⁻³, NaN without an interval.
     """
     recipe = folder.recipe
     has_pairs = np.flatnonzero(pairs["is_pair"].any("time").values)
@@ -80,9 +84,10 @@ def series_of(
     ).assign_coords(
         title=("product", [titles.get(str(one), str(one)) for one in kept["product"].values])
     )
-    rain = _rain(folder, kept)
-    if rain is not None:
-        series[RAIN] = rain.variable
+    fine = open_cube(folder / "fine.zarr")
+    if RAIN in fine:
+        _lay(series, RAIN, fine[RAIN], kept, variable(RAIN).attributes())
+    _lay_product(series, open_cube(folder / "product.zarr"), recipe.target, kept)
     for name in series.variables:
         series[name].attrs |= COORDINATES.get(str(name), {})
     series.attrs = {
@@ -96,19 +101,38 @@ def series_of(
     return series
 
 
-def _rain(folder: RunFolder, pairs: xr.Dataset) -> xr.DataArray | None:
-    """Read rain at the stations; None where the run has none, or none at the stamps of the pairs."""
-    fine = open_cube(folder / "fine.zarr")
-    if RAIN not in fine or "time" not in fine[RAIN].dims:
-        return None
-    field = fine[RAIN]
+def _lay_product(series: xr.Dataset, product: xr.Dataset, target: str, pairs: xr.Dataset) -> None:
+    """Lay beside the series where values of the published product come from, and its intervals."""
+    about = variable(target).attributes()
+    for name in ("lower", "upper"):
+        if f"{target}_{name}" in product:
+            words = {"long_name": f"{name} end of the interval of the published product"}
+            _lay(series, name, product[f"{target}_{name}"], pairs, about | words)
+    if "origin" in product:
+        words = {"long_name": "origin of the value of the published product"}
+        _lay(series, "origin", product["origin"], pairs, ORIGIN.attributes() | words)
+        if "origin" in series:
+            series["origin"] = (
+                series["origin"]
+                .fillna(ORIGIN.code("missing"))
+                .astype("u1")
+                .assign_attrs(series["origin"].attrs)
+            )
+
+
+def _lay(
+    series: xr.Dataset, name: str, field: xr.DataArray, pairs: xr.Dataset, about: Mapping[str, Any]
+) -> None:
+    """Lay a field beside the series, in the cell that contains each station; not if no stamp is that of a pair."""
+    if "time" not in field.dims:
+        return
     stamps = np.intersect1d(field["time"].values, pairs["time"].values)
     if not stamps.size:
-        return None
+        return
     stations = pairs[["reading"]].rename(reading="soil_moisture")
     taken = at_stations(field.sel(time=stamps), stations).compute().astype("f4")
     laid = taken.reindex(time=pairs["time"].values)
-    return laid.assign_attrs(variable(RAIN).attributes())
+    series[name] = laid.assign_attrs(about).variable
 
 
 def write_series(series: xr.Dataset, path: Path) -> None:

@@ -14,6 +14,7 @@ import xarray as xr
 from vadose.errors import FileProblem
 from vadose.report.judged import Judged
 from vadose.report.stations import used_stations
+from vadose.schema import ORIGIN
 
 T = TypeVar("T")
 #: Network and name of a station.
@@ -32,7 +33,7 @@ class Series:
     ----------
     pairs
         ``value (product, station, time)`` and ``reading (station, time)``, m³ m⁻³, NaN in gaps; ``is_pair
-        (station, time)``.
+        (station, time)``; where the run has them ``origin``, ``lower`` and ``upper`` of the published product.
     rain
         mm day⁻¹ by ``station, time``; None where rain is not among the predictors.
     drawn
@@ -139,13 +140,16 @@ def _likeness(value: np.ndarray, reading: np.ndarray) -> tuple[float, float]:
 
 
 def series_table(series: Series) -> pd.DataFrame:
-    """Lay the series that are drawn out as a table: ``station, time, measured``, products, rain."""
+    """Lay the series that are drawn out as a table: ``station, time, measured``, products, origin, interval, rain."""
     parts = []
     for name in series.drawn:
         own = series.pairs.sel(station=name)
         columns = {"station": name, "time": own["time"].values, "measured": own["reading"].values}
         for product in own["product"].values:
             columns[str(product)] = own["value"].sel(product=product).values
+        if "origin" in own:
+            columns["origin"] = np.array(ORIGIN.meanings)[own["origin"].values.astype("i8")]
+        columns |= {name: own[name].values for name in ("lower", "upper") if name in own}
         if series.rain is not None:
             columns["precipitation"] = series.rain.sel(station=name).values
         parts.append(pd.DataFrame(columns))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vadose.report.breaks import alone, with_breaks
 from vadose.report.charts import short
 from vadose.report.series import Series
 from vadose.report.station_charts import concise_dates
@@ -23,12 +24,19 @@ from vadose.report.style import (
     set_title,
 )
 from vadose.report.tables import number
+from vadose.schema import ORIGIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 RAIN = "#7aa6c8"
+#: Colour and dashes of what the published product has not from its coarse value, or from beyond its training.
+PALE, DASHES = "#83b3d8", (0, (2.5, 1.8))
+#: Origins that are marked in a series.
+MARKED = ("extrapolated", "filled")
+#: Values of a series beyond which each has no dot of its own.
+MANY = 200
 #: Products beside the published one and the coarse value that a panel has room for.
 MOST_OTHERS = 2
 
@@ -56,14 +64,16 @@ def time_series(
         own = series.pairs.sel(station=station)
         if series.rain is not None:
             _rain(axes, times, series.rain.sel(station=station).values)
+        if "lower" in own and "upper" in own:
+            stamps, (lower, upper) = with_breaks(times, own["lower"].values, own["upper"].values)
+            axes.fill_between(stamps, lower, upper, color=BETTER, alpha=0.13, linewidth=0, zorder=2)
         for name in names:
             value = own["value"].sel(product=name).values
-            axes.plot(
-                times, value, color=colours[name],
-                linewidth=1.5 if name == published else 1.2,
-                marker="." if np.isfinite(value).sum() < 200 else "", markersize=3,
-                zorder=4 if name == published else 3,
-            )  # fmt: skip
+            if name == published and "origin" in own:
+                _by_origin(axes, times, value, own["origin"].values)
+            else:
+                is_own = name == published
+                _line(axes, times, value, colours[name], width=1.5 if is_own else 1.2, order=4 if is_own else 3)  # fmt: skip
         axes.plot(times, own["reading"].values, ".", color=MEASURED, markersize=3.4, zorder=5)
         network = str(own["network"].item()) if "network" in own.coords else ""
         scores = own["value"].sel(product=published).where(own["is_pair"])
@@ -72,8 +82,46 @@ def time_series(
         f"soil moisture ({pretty_unit(unit)})", fontsize=8.5, color=INK
     )
     concise_dates(panels[-1])
-    _legend(figure, titles, names, colours, rain=series.rain is not None)
+    kinds = _kinds(series)
+    _legend(
+        figure, titles, names, colours, rain=series.rain is not None, kinds=kinds,
+        interval="lower" in series.pairs, published=published,
+    )  # fmt: skip
     return figure
+
+
+def _kinds(series: Series) -> list[str]:
+    """Name the origins to be marked that occur in what is drawn."""
+    if "origin" not in series.pairs:
+        return []
+    drawn = series.pairs["origin"].sel(station=list(series.drawn)).values
+    return [name for name in MARKED if (drawn == ORIGIN.code(name)).any()]
+
+
+def _by_origin(axes: Axes, times: np.ndarray, value: np.ndarray, origin: np.ndarray) -> None:
+    """Draw the published product: what was filled pale and dashed, what was extrapolated pale."""
+    filled = origin == ORIGIN.code("filled")
+    pale = filled | (origin == ORIGIN.code("extrapolated"))
+    if filled.any():  # beneath, so that dashes join what was filled with what was not
+        _line(axes, times, value, PALE, width=1.3, order=3.6, style=DASHES, marks=False)
+        few = np.isfinite(value).sum() < MANY
+        axes.plot(times, np.where(filled, value, np.nan), "o" if few else "", color=PALE,
+                  markerfacecolor="white", markersize=3, markeredgewidth=0.8, zorder=3.9)  # fmt: skip
+    if pale.any():
+        _line(axes, times, np.where(filled, np.nan, value), PALE, width=1.5, order=3.8)
+    _line(axes, times, np.where(pale, np.nan, value), BETTER, width=1.5, order=4)
+
+
+def _line(
+    axes: Axes, times: np.ndarray, value: np.ndarray, colour: str, *, width: float, order: float,
+    style: Any = "-", marks: bool = True,
+) -> None:  # fmt: skip
+    """Draw a line that is not joined across gaps; dots stand where it could not be seen, or is short."""
+    stamps, (line,) = with_breaks(times, value)
+    axes.plot(stamps, line, color=colour, linewidth=width, linestyle=style, zorder=order)
+    if marks:
+        dots = line if np.isfinite(line).sum() < MANY else np.where(alone(line), line, np.nan)
+        axes.plot(stamps, dots, ".", color=colour, markersize=3, zorder=order)
 
 
 def _score_words(value: np.ndarray, reading: np.ndarray) -> str:
@@ -162,7 +210,7 @@ def _steps(axes: Axes, values: np.ndarray, colour: str) -> None:
 
 def _legend(
     figure: Figure, titles: Mapping[str, str], names: list[str], colours: Mapping[str, str],
-    *, rain: bool = False,
+    *, rain: bool = False, kinds: Sequence[str] = (), interval: bool = False, published: str = "",
 ) -> None:  # fmt: skip
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -174,10 +222,22 @@ def _legend(
     for name in names:
         handles.append(Line2D([], [], color=colours.get(name, BETTER), linewidth=1.5))
         labels.append(short(titles.get(name, name), 34))
+        if name == published:
+            for kind in kinds:
+                is_filled = kind == "filled"
+                handles.append(
+                    Line2D([], [], color=PALE, linewidth=1.5, linestyle=DASHES if is_filled else "-",
+                           marker="o" if is_filled else "", markerfacecolor="white", markersize=3.5)
+                )  # fmt: skip
+                labels.append(f"the same, {kind}")
+            if interval:
+                handles.append(Patch(color=BETTER, alpha=0.13, linewidth=0))
+                labels.append("its interval")
     if rain:
         handles.append(Patch(color=RAIN))
         labels.append("precipitation")
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8,
+        handles, labels, loc="outside lower center", frameon=False,
+        ncols=len(labels) if len(labels) < 6 else 3, fontsize=8,
         labelcolor=INK,
     )  # fmt: skip

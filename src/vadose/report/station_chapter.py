@@ -24,6 +24,8 @@ def stations(run: Run, judged: Judged | None) -> Chapter:
     told: dict[str, Any] = {
         "stations": tell_stations(judged, told_already=run.manifest.warnings),
         "why_no_series": why_no_series(series),
+        "marks_origin": series is not None and "origin" in series.pairs,
+        "has_interval": series is not None and "lower" in series.pairs,
         "has_rain": series is not None and series.rain is not None,
     }
     plates = [*_over_stations(run, judged), *_over_strata(run, judged)]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from odc.geo.geobox import GeoBox
 
+from vadose.report.breaks import with_breaks
 from vadose.report.charts import short, wrapped
 from vadose.report.figures import draw_map
 from vadose.report.frames import frame_of
@@ -190,9 +191,12 @@ def daily_lines(
         clear_axes(axes, grid="y")
         for name in names:
             own = daily[daily["product"] == name].sort_values("time")
+            stamps, (score,) = with_breaks(
+                pd.to_datetime(own["time"]).to_numpy(), own[metric].to_numpy("f8")
+            )
             axes.plot(
-                pd.to_datetime(own["time"]),
-                own[metric],
+                stamps,
+                score,
                 "-o" if len(own) < 150 else "-",
                 markersize=2.6,
                 linewidth=1.1,
