@@ -1,11 +1,14 @@
+import re
+
 import matplotlib.image
 import pandas as pd
 import pytest
 
 from vadose.errors import FileProblem, UnknownName
+from vadose.report import plates
 from vadose.report.html import write_report
-from vadose.report.journals import STYLES, find_style, fit_to
-from vadose.report.plates import MOST_ROWS, Plate, draw_plates
+from vadose.report.journals import STYLES, find_style, fit_to, print_family
+from vadose.report.plates import Plate, draw_plates
 from vadose.report.style import new_figure
 
 
@@ -48,12 +51,28 @@ def test_what_an_earlier_report_had_is_removed_and_nothing_else(tmp_path):
     assert (tmp_path / "of_the_user.png").exists()
 
 
-def test_long_data_is_thinned_and_says_so(tmp_path):
-    rows = 2 * MOST_ROWS + 1
+def test_long_data_is_whole_but_compressed(tmp_path):
+    rows = plates.PLAIN_ROWS + 1
+    draw_plates([_plate("line", 3)], tmp_path)
     draw_plates([_plate("line", rows)], tmp_path)
     listed = pd.read_csv(tmp_path / "index.csv").loc[0]
-    assert listed["data_rows_of"] == rows
-    assert len(pd.read_csv(tmp_path / "line.csv")) == listed["data_rows"] <= MOST_ROWS
+    assert listed["data"] == "line.csv.gz"
+    assert listed["data_rows"] == listed["data_rows_of"] == rows
+    assert len(pd.read_csv(tmp_path / listed["data"])) == rows
+    assert not (tmp_path / "line.csv").exists(), "that of the shorter table"
+    first = (tmp_path / "line.csv.gz").read_bytes()
+    draw_plates([_plate("line", rows)], tmp_path)
+    assert (tmp_path / "line.csv.gz").read_bytes() == first
+    draw_plates([_plate("line", 3)], tmp_path)
+    assert not (tmp_path / "line.csv.gz").exists()
+
+
+def test_very_long_data_is_thinned_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(plates, "MOST_ROWS", 100)
+    draw_plates([_plate("line", 201)], tmp_path)
+    listed = pd.read_csv(tmp_path / "index.csv").loc[0]
+    assert listed["data_rows_of"] == 201
+    assert len(pd.read_csv(tmp_path / "line.csv")) == listed["data_rows"] == 67
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
@@ -71,6 +90,20 @@ def test_a_figure_has_the_width_of_its_column(style, width):
     assert figure.get_size_inches()[0] * 25.4 == pytest.approx(wanted)
     size = figure.axes[0].title.get_fontsize()
     assert journal.smallest <= size <= journal.font + 1
+
+
+def test_a_figure_for_print_has_one_family(tmp_path):
+    def paint():
+        figure = _figure()
+        axes = figure.axes[0]
+        axes.set(xlabel="soil moisture (m³ m⁻³)", yscale="log", ylim=(1e-4, 1))
+        return figure
+
+    draw_plates([Plate("units", paint, "", pd.DataFrame)], tmp_path, find_style("agu"))
+    fonts = set(
+        re.findall(rb"/BaseFont /(?:[A-Z]{6}\+)?([\w-]+)", (tmp_path / "units.pdf").read_bytes())
+    )
+    assert {name.split(b"-")[0] for name in fonts} == {print_family().replace(" ", "").encode()}
 
 
 def test_a_journal_has_its_dots(tmp_path):

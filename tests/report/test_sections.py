@@ -116,6 +116,33 @@ def test_coverage_is_held_against_its_level(tmp_path, coverage, tone, word):
     assert word in found.sentence
 
 
+@pytest.mark.parametrize(("share", "is_shown"), [(0.1, True), (0.7, False)])
+def test_a_hat_with_many_negative_variances_shows_its_share_alone(
+    globe, tmp_path, told_only, share, is_shown
+):
+    run = shutil.copytree(globe, tmp_path / "run")
+    grid = GRIDS["globe"]
+    names = ["nearest", "smooth", "forest"]
+    hat = {
+        "warning": "Shared inputs: the coarse field.",
+        "methods": {name: {"error_sd": 0.0123, "relative_uncertainty": 0.05} for name in names},
+        "constrained_share": share,
+    }
+    summary = {"publish": "forest", "views": {}, "hat": hat, "titles": {}}
+    (run / "validation").mkdir()
+    (run / "validation/summary.json").write_text(json.dumps(summary))
+    xr.Dataset(
+        {"error_sd": (("product", "y", "x"), np.full((3, *grid.shape), 0.0123))},
+        coords={**coordinates(grid), "product": names},
+    ).to_zarr(run / "validation/three_cornered_hat.zarr", consolidated=False)
+    page = write_report(run, with_files=False).read_text()
+    assert ("0.0123" in page) is is_shown
+    assert ("Figure hat" in page) is is_shown
+    assert "Shared inputs: the coarse field." in page
+    assert f"In {100 * share:.0f} % of the cells a variance came out negative" in page
+    assert "made from one input share" in page
+
+
 def test_seams_are_held_against_those_of_the_truth(globe, tmp_path):
     run = read_run(globe)
 

@@ -232,7 +232,8 @@ def test_what_was_filled_is_marked_and_nothing_is_joined_across_gaps(judged_run,
         line.get_color(): line for line in figure.axes[0].get_lines() if line.get_linestyle() == "-"
     }
     solid = np.asarray(lines[BETTER].get_ydata())
-    assert len(solid) == 31 and np.isnan(solid[10]), "ten days are missing there"
+    assert len(solid) == 31, "of the ten days that are missing one stands for all"
+    assert np.isnan(solid[10])
     assert np.isnan(solid[3:6]).all()
     assert np.isfinite(solid[6:10]).all()
 

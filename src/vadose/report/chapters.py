@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from vadose.report import (
@@ -25,8 +26,11 @@ from vadose.report.judged import Judged
 from vadose.report.plates import Plate
 from vadose.report.runs import Run
 from vadose.report.scene import Scene, busiest_window, read_pairs
+from vadose.schema import ORIGIN
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
     from vadose.report.explanation import Explanation
 
 #: Largest closure error, in units of the target, that is float32 rounding and nothing else.
@@ -69,8 +73,8 @@ def maps(run: Run, scene: Scene) -> Chapter:
             Plate(
                 "origin",
                 lambda: figures.origin_map(origin, scene.fine_grid),
-                "Map of where each value comes from. The counts are those of the table.",
-                lambda: pd.DataFrame(map(vars, tables.origin_rows(origin))),
+                "Map of where each value comes from.",
+                lambda: _origin_table(origin, scene.fine_grid),
             )
         )
     return Chapter({"where": where}, tuple(plates))
@@ -92,6 +96,19 @@ def _scene_table(scene: Scene, window: figures.Window | None = None) -> pd.DataF
     if scene.truth is not None:
         table["truth"] = scene.truth[cells][known]
     return pd.DataFrame(table)
+
+
+def _origin_table(origin: npt.NDArray[np.integer], grid: GeoBox) -> pd.DataFrame:
+    """Lay the origin of every cell out: ``x, y, code, origin``."""
+    rows, columns = np.indices(origin.shape)
+    return pd.DataFrame(
+        {
+            "x": grid.affine.c + grid.affine.a * (columns.ravel() + 0.5),
+            "y": grid.affine.f + grid.affine.e * (rows.ravel() + 0.5),
+            "code": origin.ravel(),
+            "origin": np.array(ORIGIN.meanings)[origin.ravel()],
+        }
+    )
 
 
 def days(run: Run, asked: Sequence[str] = ()) -> Chapter:
@@ -256,7 +273,12 @@ def trusted(run: Run, judged: Judged | None) -> Chapter:
         plates.append(
             Plate(
                 "widths",
-                lambda: trust.draw_layers(widths, run.fine_grid, label="width, spread", unit=unit),
+                lambda: trust.draw_layers(
+                    widths,
+                    run.fine_grid,
+                    label="width of the interval, spread of the model",
+                    unit=unit,
+                ),
                 "Maps of the mean width of the intervals and of the spread of the model.",
                 lambda: trust.layers_table(widths, run.fine_grid),
             )
@@ -266,19 +288,24 @@ def trusted(run: Run, judged: Judged | None) -> Chapter:
         plates.append(
             Plate(
                 "applicability",
-                lambda: trust.draw_layers(area, run.fine_grid, label="index", unit=""),
+                lambda: trust.draw_layers(
+                    area, run.fine_grid, label="dissimilarity index", unit=""
+                ),
                 "Map of the share of dates on which the model has learned from the like, and of the "
                 "dissimilarity index.",
                 lambda: trust.layers_table(area, run.fine_grid),
             )
         )
     hat = None if judged is None else trust.hat_layers(judged)
-    if hat is not None:
+    hat_fails = trust.hat_fails(judged)
+    if hat is not None and not hat_fails:
         layers, grid = hat
         plates.append(
             Plate(
                 "hat",
-                lambda: trust.draw_layers(layers, grid, label="standard error", unit=unit),
+                lambda: trust.draw_layers(
+                    layers, grid, label="standard error of soil moisture", unit=unit
+                ),
                 "Maps of the error of each method after a three-cornered hat.",
                 lambda: trust.layers_table(layers, grid),
             )
@@ -287,6 +314,7 @@ def trusted(run: Run, judged: Judged | None) -> Chapter:
     told = {
         "coverage": trust.tell_coverage(judged),
         "hat": None if judged is None else judged.summary.hat,
+        "hat_fails": hat_fails,
         "hat_titles": {} if judged is None else judged.summary.titles,
         "inside_share": inside,
     }

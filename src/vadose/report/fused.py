@@ -124,7 +124,9 @@ def _tell(cube: xr.Dataset, told: Told) -> tuple[dict[str, Any], list[Plate]]:
         plates.append(
             Plate(
                 "widths",
-                lambda: draw_layers(layers, grid, label="soil moisture", unit=unit),
+                lambda: draw_layers(
+                    layers, grid, label="standard error, width of the interval", unit=unit
+                ),
                 "Maps of the mean uncertainty of filled values and of the width of their intervals.",
                 lambda: layers_table(layers, grid),
             )

@@ -28,6 +28,7 @@ The smallest type of ``ieee``, ``agu`` and ``copernicus`` was not found either: 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,9 @@ STYLES: dict[str, Journal | None] = {
 }
 
 
+_PER = re.compile(r" (\w+?)⁻([¹²³])")
+
+
 def find_style(name: str) -> Journal | None:
     """Give the sizes of a journal; None for the screen's.
 
@@ -113,19 +117,46 @@ def fit_to(figure: Figure, journal: Journal) -> None:
     width, height = figure.get_size_inches()
     target = (journal.double if width >= WIDE else journal.single) / MILLIMETRES_PER_INCH
     scale = target / width
-    families = [_family(), FAMILIES[-1]]  # the last has the signs of units that others lack
+    family = print_family()
     for text in figure.findobj(Text):
         assert isinstance(text, Text)  # noqa: S101 - what was asked for
+        if family != FAMILIES[-1]:
+            text.set_text(without_raised_minus(text.get_text()))
+        text.set_math_fontfamily("custom")
         size = float(text.get_fontsize()) * journal.font / DESIGN_FONT
         text.set_fontsize(max(min(size, journal.font + 1), journal.smallest))
-        text.set_fontfamily(families)
+        text.set_fontfamily([family, FAMILIES[-1]])
     tall = min(height * scale, journal.height / MILLIMETRES_PER_INCH)
     figure.set_size_inches(target, tall)
     figure.set_dpi(journal.dots_per_inch)
 
 
-def _family() -> str:
+def print_family() -> str:
+    """Give the first of the families that journals ask for and that is installed."""
     from matplotlib import font_manager
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return next(name for name in FAMILIES if name in installed or name == FAMILIES[-1])
+
+
+def print_settings() -> dict[str, str | list[str]]:
+    """Give matplotlib's settings by which formulas, and labels that are made anew, have that family too."""
+    family = print_family()
+    fonts = dict.fromkeys(("mathtext.rm", "mathtext.it", "mathtext.cal", "mathtext.sf"), family)
+    return {
+        "font.family": [family, FAMILIES[-1]],
+        "mathtext.fontset": "custom",
+        "mathtext.bf": f"{family}:bold",
+        **fonts,
+    }
+
+
+def without_raised_minus(text: str) -> str:
+    """Write units with a stroke: the families of journals lack the raised minus, and one of another kind would stand in.
+
+    Examples
+    --------
+    >>> without_raised_minus("soil moisture (m³ m⁻³)"), without_raised_minus("mm day⁻¹")
+    ('soil moisture (m³/m³)', 'mm/day')
+    """
+    return _PER.sub(lambda found: f"/{found[1]}{found[2].replace('¹', '')}", text)

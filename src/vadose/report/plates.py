@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vadose.errors import FileProblem
-from vadose.report.journals import Journal, fit_to
+from vadose.report.journals import Journal, fit_to, print_settings
 from vadose.report.style import png
 from vadose.store import replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Rows of a table of data beyond which it is thinned evenly.
-MOST_ROWS = 60_000
+#: Rows of a table of data beyond which it is compressed, and beyond which it is thinned evenly too.
+PLAIN_ROWS, MOST_ROWS = 60_000, 2_000_000
 #: Kinds of files made of every figure.
-SUFFIXES = ("png", "pdf", "svg", "csv")
+SUFFIXES = ("png", "pdf", "svg", "csv", "csv.gz")
 #: The list of all figures in the folder.
 INDEX = "index.csv"
 
@@ -77,6 +78,8 @@ def draw_plates(
 ) -> dict[str, Picture]:
     """Draw all plates for the page and, where there is a folder, keep each as PNG, PDF, SVG and CSV.
 
+    The table of a large map is a compressed CSV; how many of its rows are kept stands in `INDEX`.
+
     Parameters
     ----------
     plates
@@ -120,25 +123,34 @@ def draw_plates(
 def _keep(
     plate: Plate, figure: Figure, content: bytes, folder: Path, journal: Journal | None
 ) -> dict[str, str | int]:
+    from matplotlib import rc_context
+
     data = plate.data()
     step = -(-len(data) // MOST_ROWS) or 1
-    if journal is not None:
-        fit_to(figure, journal)
-        content = png(figure, dots_per_inch=journal.dots_per_inch)
-    figure.set_layout_engine(
-        "none"
-    )  # all is in its place, and finding it takes longer than drawing
-    _write(folder / f"{plate.name}.png", content)
-    for suffix in ("pdf", "svg"):
-        _write(
-            folder / f"{plate.name}.{suffix}",
-            vector(figure, suffix, is_for_print=journal is not None),
-        )
-    table = data.iloc[::step].to_csv(index=False, float_format="%.6g")
-    _write(folder / f"{plate.name}.csv", table.encode())
+    files: dict[str, bytes] = {}
+    settings: dict[Any, Any] = {} if journal is None else print_settings()
+    with rc_context(settings):
+        if journal is not None:
+            fit_to(figure, journal)
+            content = png(figure, dots_per_inch=journal.dots_per_inch)
+        # all is in its place, and finding it takes longer than drawing
+        figure.set_layout_engine("none")
+        for suffix in ("pdf", "svg"):
+            files[suffix] = vector(figure, suffix, is_for_print=journal is not None)
+    for suffix, drawn in {"png": content, **files}.items():
+        _write(folder / f"{plate.name}.{suffix}", drawn)
+    kept = f"{plate.name}.csv"
+    table = data.iloc[::step].to_csv(index=False, float_format="%.6g").encode()
+    if len(data) > PLAIN_ROWS:
+        # without a time, so that the same table has the same bytes
+        kept, table = f"{kept}.gz", gzip.compress(table, compresslevel=6, mtime=0)
+    _write(folder / kept, table)
+    # a table that has grown or shrunk leaves none of the other kind
+    (folder / f"{plate.name}.{'csv' if kept.endswith('gz') else 'csv.gz'}").unlink(missing_ok=True)
     return {
         "figure": plate.name,
         "shows": plate.alternative,
+        "data": kept,
         "data_rows": -(-len(data) // step),
         "data_rows_of": len(data),
     }

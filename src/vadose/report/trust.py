@@ -32,6 +32,8 @@ Array = npt.NDArray[np.floating]
 MOST_CELLS = 40_000_000
 #: Cells of all dates together that are held at once.
 AT_ONCE = 4_000_000
+#: Share of cells with a negative variance beyond which a three-cornered hat tells nothing.
+MOST_CONSTRAINED = 0.3
 SEASONS = ("December to February", "March to May", "June to August", "September to November")
 
 
@@ -131,6 +133,12 @@ def hat_layers(judged: Judged) -> tuple[list[Layer], GeoBox] | None:
         for name in fields["product"].values
     ]
     return layers, grid
+
+
+def hat_fails(judged: Judged | None) -> bool:
+    """Tell whether so many variances came out negative that the errors of the methods are not independent."""
+    found = None if judged is None else judged.summary.hat
+    return found is not None and found.constrained_share > MOST_CONSTRAINED
 
 
 def draw_layers(layers: Sequence[Layer], grid: GeoBox, *, label: str, unit: str) -> Figure:
