@@ -11,11 +11,12 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A stamp per set of extras, newer than what it was installed from: a second call installs nothing.
+# The demo has what its next steps need too: `vadose serve`, `vadose export`.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[report]'
+	$(PIP) -e '.[report,serve,publish]'
 	@touch $@
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python

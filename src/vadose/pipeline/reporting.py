@@ -11,9 +11,11 @@ from vadose.errors import ValueProblem
 from vadose.pipeline.folder import RunFolder, manifest
 from vadose.pipeline.parts import importances_of
 from vadose.pipeline.places import OWN, has_judges, note_on_judges
+from vadose.report.dates import chosen_places
 from vadose.report.fused import is_fused, write_fused_report
 from vadose.report.html import write_report
 from vadose.report.journals import find_style
+from vadose.report.runs import read_run
 
 if TYPE_CHECKING:
     from vadose.pipeline.progress import Progress
@@ -35,6 +37,8 @@ def tell(
             return write_fused_report(path, style=style, with_files=with_files)
     is_judged = _is_judged(folder)
     folder.need("validate" if is_judged else "downscale")
+    if dates and (folder / "manifest.json").is_file():
+        chosen_places(read_run(path), dates)  # faults first, before a bar is shown
     with folder.stage("report"), progress("Drawing the report"):
         inputs = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
         notes = note_on_judges(path)
