@@ -19,6 +19,14 @@ from vadose.store import write_cube
 from vadose.synthetic import world
 
 BASE = "http://127.0.0.1"
+#: Scores at the stations: one is too short to judge, one was left out.
+SCORES = """view,product,station,n,is_used
+values,forest,S01,1,False
+values,closed,S01,6,True
+values,closed,S02,6,True
+values,closed,S03,2,False
+anomalies,closed,S03,6,True
+"""
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +53,7 @@ def _write_run(folder: Path, earth) -> Path:
     origin = np.where(
         np.isnan(product["soil_moisture"]), ORIGIN.code("masked"), ORIGIN.code("filled")
     )
+    origin[4, 4:, 4:] = ORIGIN.code("downscaled")
     product["origin"] = (("time", "y", "x"), origin.astype("u1"), variable("origin").attributes())
     spread = product["soil_moisture"] * np.float32(0.1)
     product["soil_moisture_spread"] = spread.assign_attrs(
@@ -56,12 +65,40 @@ def _write_run(folder: Path, earth) -> Path:
     write_cube(earth.truth[["soil_moisture"]], folder / "predictions" / "forest.zarr")
     write_cube(earth.predictors[["precipitation"]], folder / "fine.zarr")
     earth.stations.to_netcdf(folder / "stations.nc", engine="h5netcdf")
+    (folder / "validation").mkdir()
+    (folder / "validation" / "stations.csv").write_text(SCORES)
     manifest = {"title": "A small world", "target": "soil_moisture", "method": "closed"}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     methods = {"forest": {"title": "Forest"}, "closed": {"title": "Forest, closed"}}
     (folder / "recipe.yaml").write_text(yaml.safe_dump({"methods": methods}))
     stages = dict.fromkeys(("build", "fit", "downscale", "validate", "report"), 1.0)
     (folder / "state.json").write_text(json.dumps({"stages": stages}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ensemble_run(tmp_path_factory) -> Path:
+    """Give a run with members and an interval, of days of which two are left out."""
+    folder = tmp_path_factory.mktemp("runs") / "ensemble"
+    folder.mkdir()
+    dims = ("time", "y", "x")
+    rows, columns = (grid := latlon(0.1, (20, -30, 22, -29))).shape
+    values = np.full((4, rows, columns), 0.2, "f4")
+    days = np.array(["2019-07-01", "2019-07-02", "2019-07-03", "2019-07-06"], "M8[ns]")
+    cube = xr.Dataset(coords={**coordinates(grid), "time": days})
+    cube["soil_moisture"] = (dims, values, variable("soil_moisture").attributes())
+    for ending, shift in (("lower", -0.05), ("upper", 0.1)):
+        name = f"soil_moisture_{ending}"
+        ends = np.where(np.arange(4)[:, None, None] == 1, np.nan, values + np.float32(shift))
+        cube[name] = (dims, ends, {**variable(name).attributes(), "level": 0.9})
+    members = np.stack([values + np.float32(0.01 * place) for place in range(3)])
+    about = variable("soil_moisture_members").attributes()
+    cube["soil_moisture_members"] = (("member", *dims), members, about)
+    age = np.zeros((4, rows, columns), "f4")
+    age[2, 0, 0] = 17.0
+    cube["gap_age"] = (dims, age, {"units": "day", "long_name": "days since the last value"})
+    write_cube(cube, folder / "product.zarr")
+    (folder / "manifest.json").write_text(json.dumps({"title": "Members"}))
     return folder
 
 

@@ -91,7 +91,7 @@ def test_classes_keep_their_colours(ask):
     meanings = [
         shade["meaning"] for shade in ask.get("/api/layers/fine-origin/legend").json()["shades"]
     ]
-    assert meanings[3] == "filled"
+    assert meanings == ["downscaled", "filled", "masked"]  # no class that does not occur
 
 
 def test_a_legend_has_sixteen_shades_from_low_to_high(ask):
@@ -101,6 +101,9 @@ def test_a_legend_has_sixteen_shades_from_low_to_high(ask):
     assert len(legend["shades"]) == 16
     assert legend["shades"][0]["low"] == legend["low"]
     assert legend["shades"][-1]["high"] == legend["high"]
+    assert legend["low_is_open"]
+    assert legend["high_is_open"]
+    assert not ask.get("/api/layers/fine-spread/legend").json()["low_is_open"]  # it begins at 0
 
 
 def test_the_value_at_a_place_is_that_of_its_cell(ask, earth, product):
@@ -138,6 +141,12 @@ def test_series_hold_product_input_rain_and_the_station(ask, earth, product):
     assert lines["station"]["value"] == pytest.approx(
         expected[np.isfinite(expected)].tolist(), rel=1e-5
     )
+    assert lines["fine"]["origin"] == [*["filled"] * 4, "downscaled", "filled"]
+    assert lines["coarse"]["origin"] is None
+    (band,) = found["bands"]
+    assert band["title"] == "± spread of the model's parts"
+    assert band["low"] == pytest.approx([0.9 * value for value in lines["fine"]["value"]], rel=1e-4)
+    assert band["high"] == pytest.approx([1.1 * one for one in lines["fine"]["value"]], rel=1e-4)
     alone = ask.get("/api/series", params={"lon": lon + 1.5, "lat": lat, "within": 5}).json()
     assert alone["station"] is None
 
@@ -149,6 +158,45 @@ def test_stations_are_points(ask, earth):
     assert found[0]["geometry"]["coordinates"][1] == pytest.approx(
         float(earth.stations["lat"][0]), abs=1e-4
     )
+
+
+def test_stations_that_judge_nothing_say_why(ask, run, client_of, tmp_path):
+    about = [one["properties"] for one in ask.get("/api/stations").json()["features"]]
+    assert [one["judges"] for one in about] == [True, True, False, False]
+    assert [one["verdict"] for one in about] == [
+        "", "", "2 values shared with all methods", "it is not scored",
+    ]  # fmt: skip
+    copy = shutil.copytree(run, tmp_path / "unscored", ignore=shutil.ignore_patterns("validation"))
+    with client_of(copy) as other:
+        about = [one["properties"] for one in other.get("/api/stations").json()["features"]]
+    assert {one["judges"] for one in about} == {None}
+
+
+def test_an_interval_and_members_are_shown(ensemble_run, client_of):
+    with client_of(ensemble_run) as ask:
+        layers = {one["name"]: one for one in ask.get("/api/map").json()["layers"]}
+        assert layers["fine-member-2"]["title"] == "Member 2 of 3"
+        place = {"lon": 21.0, "lat": -29.5}
+        asked = {**place, "layer": "fine-member-2", "time": "2019-07-02"}
+        assert ask.get("/api/value", params=asked).json()["value"] == pytest.approx(0.21, abs=1e-4)
+        assert ask.get("/api/tiles/fine-member-2/2019-07-02/9/285/300.png").status_code == 200
+        (band,) = ask.get("/api/series", params=place).json()["bands"]
+        legend = ask.get("/api/layers/fine-gap-age/legend").json()
+    assert band["title"] == "Interval of 90 %"
+    assert band["low"] == [
+        pytest.approx(0.15, abs=1e-4),
+        None,
+        *[pytest.approx(0.15, abs=1e-4)] * 2,
+    ]
+    assert band["high"][3] == pytest.approx(0.3, abs=1e-4)
+    assert legend["high"] == 20  # one cell of one day is 17 days old
+
+
+def test_a_product_without_uncertainty_says_how_to_get_it(ask, far_run, client_of):
+    assert ask.get("/api/map").json()["absent"] == {}
+    with client_of(far_run) as other:
+        absent = other.get("/api/map").json()["absent"]
+    assert absent == {"Uncertainty": "none: add intervals: to the recipe"}
 
 
 def test_outlines_are_vectors(ask):
@@ -328,7 +376,7 @@ def test_a_run_across_the_antimeridian_is_shown_on_both_sides_of_it(far_run, cli
 
 
 def test_a_station_at_one_depth_says_it_once(earth):
-    from vadose.serve.points import Stations
+    from vadose.serve.stations import Stations
 
     data = earth.stations.assign(
         depth_from=("station", np.full(4, 0.05)), depth_to=("station", [0.05, 0.1, 0.05, 0.05])

@@ -71,30 +71,48 @@ def pictures(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def context_of(browser):
+    """Give a function that makes a browser of a size once: its pages share what they have loaded."""
+    made = {}
+
+    def found(**options):
+        key = repr(options)
+        if key not in made:
+            made[key] = browser.new_context(**options)
+        return made[key]
+
+    yield found
+    for context in made.values():
+        context.close()
+
+
 @pytest.fixture
-def visit(browser, address):
+def visit(context_of, address):
     """Give a function that opens the page and waits until it is drawn; what goes wrong fails the test."""
-    contexts, wrong = [], []
+    pages, wrong = [], []
 
-    def note(request):
-        if not request.url.startswith((address, "data:")):
-            wrong.append(f"asked {request.url}")
-
-    def opened(fragment: str = "", size=DESK, **options):
-        context = browser.new_context(viewport=size, **options)
-        contexts.append(context)
-        page = context.new_page()
+    def opened(fragment: str = "", size=DESK, at=address, before: str = "", **options):
+        page = context_of(viewport=size, **options).new_page()
+        pages.append(page)
+        page.add_init_script(before)
         page.set_default_timeout(15000)
         page.on("console", lambda said: wrong.append(said.text) if said.type != "log" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", note)
-        page.goto(address + fragment)
+        ours = (at, "data:")
+        page.on(
+            "request",
+            lambda asked: (
+                None if asked.url.startswith(ours) else wrong.append(f"asked {asked.url}")
+            ),
+        )
+        page.goto(at + fragment)
         page.wait_for_selector("body[data-state=ready]")
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert wrong == []
 
 
@@ -161,6 +179,8 @@ def test_a_click_shows_the_series_there(visit, pictures):
     words = page.locator("#series-values").inner_text()
     for title in ("Fine, the product", "Coarse, the input", "Precipitation", "mm day⁻¹"):
         assert title in words
+    assert "± spread of the model's parts" in words
+    assert "on days when it is filled" in words
     assert page.locator("#chart canvas").count() == 1
     page.screenshot(path=pictures / "series.png")
     page.keyboard.press("Escape")
@@ -189,6 +209,9 @@ def test_the_swipe_parts_two_layers(visit, pictures):
     page.keyboard.press("Home")
     assert page.locator("#swipe").get_attribute("aria-valuenow") == "0"
     assert "split=0" in page.url
+    assert page.locator("#left-name").is_hidden()  # there is no room for it
+    name, panel = (page.locator(one).bounding_box() for one in ("#right-name:visible", "#controls"))
+    assert name["x"] >= panel["x"] + panel["width"] or name["y"] >= panel["y"] + panel["height"]
 
 
 def test_a_link_shows_what_its_sender_saw(visit):
@@ -269,7 +292,39 @@ def test_the_legend_says_what_has_no_value_and_names_a_colour_once(visit):
     shown(page, "fine-origin 2019-04-01")
     colours = page.locator("#legend i").evaluate_all("all => all.map(one => one.style.background)")
     assert len(set(colours)) == len(colours)
-    assert "missing, masked" in page.locator("#legend").inner_text()
+    assert page.locator("#legend").inner_text().split() == [
+        "Origin",
+        "downscaled",
+        "filled",
+        "masked",
+    ]
+    assert page.locator("#station-key").inner_text() == "2 judge the product\n2 judge nothing"
+
+
+def test_a_value_called_off_while_it_is_told_is_no_error(visit):
+    slow = """(() => {
+        const json = Response.prototype.json;
+        Response.prototype.json = async function () {
+            if (this.url.includes("/api/value")) await new Promise((done) => setTimeout(done, 250));
+            return json.call(this);
+        };
+    })()"""
+    page = visit(before=slow)
+    with page.expect_response("**/api/value*"):
+        page.mouse.move(800, 330)
+    with page.expect_response("**/api/value*"):
+        page.mouse.move(820, 330)
+    page.wait_for_selector("#readout:visible")
+
+
+def test_a_gap_in_time_and_in_an_interval_are_drawn(visit, ensemble_run, pictures):
+    with serving(ensemble_run) as there:
+        page = visit("#point=-29.5,21&time=2019-07-06&layer=fine-member-1", at=there)
+        page.wait_for_selector("#series[data-place]")
+        words = page.locator("#series-values").inner_text()
+        assert "Interval of 90 %" in words
+        assert "0.15 to 0.3 m³ m⁻³" in words
+        page.screenshot(path=pictures / "ensemble.png")
 
 
 def test_a_phone_has_units_beside_the_legend(visit):
@@ -297,6 +352,9 @@ def test_both_sides_of_the_antimeridian_are_seen_in_one_piece(browser, far_run, 
         assert east - west < 2 * DESK["width"]  # not an earth's turn apart
         page.evaluate("location.hash += '&point=-15.05,182'")  # is loaded again as a link would be
         page.wait_for_selector("#series[data-place]")
+        hint = page.locator("#layer optgroup[label=Uncertainty] option")
+        assert hint.text_content() == "none: add intervals: to the recipe"
+        assert hint.is_disabled()
         assert page.locator("#series-title").inner_text() == "15.050° S, 178.000° W"
         assert "0.4 m³ m⁻³" in page.locator("#series-values").inner_text()
         page.screenshot(path=pictures / "antimeridian.png")

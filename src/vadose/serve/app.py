@@ -15,11 +15,12 @@ from fastapi.responses import JSONResponse
 from vadose import __version__
 from vadose.errors import VadoseError
 from vadose.serve import outlines as lines
+from vadose.serve.answers import Series, Value
 from vadose.serve.catalogue import Catalogue, Layer
 from vadose.serve.describe import Legend, MapInfo, describe, legend_of
 from vadose.serve.guard import Guard, Limits
 from vadose.serve.pages import Page, pages
-from vadose.serve.points import Series, Value, series_at, value_at
+from vadose.serve.points import series_at, value_at
 from vadose.serve.service import Service
 from vadose.serve.studies import NothingToShow
 from vadose.serve.tiles import DEEPEST, MEDIA, Format
@@ -140,7 +141,8 @@ def _add_map(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/layers/{layer}/legend", summary="Colours of a layer", responses=PROBLEMS)
     async def legend(layer: Name) -> Legend:
-        return legend_of(_listed(await service.catalogue(), layer))
+        found = _listed(await service.catalogue(), layer)
+        return await service.read(lambda: legend_of(found))
 
     @app.get(
         "/api/tiles/{layer}/{time}/{z}/{x}/{y}.{form}",

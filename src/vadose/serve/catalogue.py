@@ -20,7 +20,7 @@ from vadose.schema import variable
 from vadose.serve.colours import Palette, codes
 from vadose.serve.extents import bounds_of, united
 from vadose.serve.fields import DifferenceField, Field, StoredField
-from vadose.serve.ranges import range_of
+from vadose.serve.ranges import occurring, range_of
 from vadose.serve.studies import NothingToShow, Study, read_study
 from vadose.store import open_windows
 
@@ -31,6 +31,8 @@ SURENESS = {
     "_interval_width": "Width of the interval",
     "_correction_spread": "Spread of the correction",
 }
+#: Members of an ensemble that are listed.
+MEMBERS = 12
 ENDS = {"_lower": "Lower end of the interval", "_upper": "Upper end of the interval"}
 
 
@@ -66,6 +68,11 @@ class Layer:
         return self.palette == "origin"
 
     @cached_property
+    def classes(self) -> frozenset[int] | None:
+        """Codes that occur, of a layer of classes; None where it is too large to be looked through."""
+        return occurring(self.source)
+
+    @cached_property
     def table(self) -> npt.NDArray[np.uint8]:
         """Code of each of the 65,536 numbers that a packed layer can hold, as if they were unsigned."""
         every = np.arange(2**16, dtype="u2").view("i2")
@@ -99,6 +106,14 @@ class Catalogue:
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east, north in degrees of all layers; east may be beyond 180."""
         return united([bounds_of(layer.source.grid) for layer in self.layers.values()])
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Say how to get a group of layers that a product should have and this one has not."""
+        is_sure = any(layer.group == "Uncertainty" for layer in self.layers.values())
+        if "fine" not in self.layers or is_sure or self.study.is_fusion:
+            return {}
+        return {"Uncertainty": "none: add intervals: to the recipe"}
 
 
 def read_catalogue(run: Path, version: str = "") -> Catalogue:
@@ -191,8 +206,11 @@ def _of_product(product: xr.Dataset, target: str, stem: str, title: str) -> Iter
     short = "" if stem == "fine" else f", {stem}"
     for name in sorted(map(str, product.data_vars), key=lambda name: (name != target, name)):
         array = product[name]
+        if name == f"{target}_members" and array.dims == ("member", "time", "y", "x"):
+            yield from _members(array, stem, short)
+            continue
         if not {"y", "x"} <= set(map(str, array.dims)) <= {"time", "y", "x"}:
-            continue  # members of an ensemble
+            continue
         slug = f"{stem}-{_plain(name.removeprefix(target).strip('_') or name)}"
         if name == target:
             yield _moisture(array, stem, title, "Soil moisture")
@@ -221,6 +239,20 @@ def _of_product(product: xr.Dataset, target: str, stem: str, title: str) -> Iter
 
 def _moisture(array: xr.DataArray, name: str, title: str, group: str) -> Layer:
     return Layer(name, title, group, _unit(array), "moisture", _stored(array))
+
+
+def _members(array: xr.DataArray, stem: str, short: str) -> Iterator[Layer]:
+    """List members of an ensemble, each a field like the product."""
+    for place in range(min(array.sizes["member"], MEMBERS)):
+        member = array.isel(member=place)
+        for key in ("chunks", "shards"):  # of the array with all members
+            if member.encoding.get(key):
+                member.encoding[key] = tuple(member.encoding[key])[1:]
+        title = f"Member {place + 1} of {array.sizes['member']}{short}"
+        field_ = StoredField(member)
+        yield Layer(
+            f"{stem}-member-{place + 1}", title, "Members", _unit(array), "moisture", field_
+        )
 
 
 def _difference(name: str, title: str, fine: Layer, other: Field) -> Layer:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, Field
 
-from vadose.schema.colours import ORIGIN_COLOURS
 from vadose.schema.flags import ORIGIN
 from vadose.serve.catalogue import Catalogue, Layer
-from vadose.serve.colours import SHADES, as_hex, shades
+from vadose.serve.colours import CLASS_COLOURS, SHADES, as_hex, shades
 
 _UNITS = {"m3 m-3": "m³ m⁻³", "mm day-1": "mm day⁻¹", "kg m-2": "kg m⁻²", "day": "days", "1": ""}
 
@@ -37,6 +36,9 @@ class MapInfo(BaseModel):
     deepest: int = Field(description="Level at which cells are larger than forty dots.")
     times: list[str]
     layers: list[LayerInfo]
+    absent: dict[str, str] = Field(
+        default={}, description="Groups without a layer, and how to get one."
+    )
 
 
 class Shade(BaseModel):
@@ -56,6 +58,8 @@ class Legend(BaseModel):
     unit: str
     low: float | None
     high: float | None
+    low_is_open: bool = Field(False, description="The first colour stands for lower values too.")
+    high_is_open: bool = Field(False, description="The last colour stands for higher values too.")
     shades: list[Shade]
     no_value: str = Field(
         "", description="What is seen where there is no value; of classes, one of them."
@@ -84,15 +88,22 @@ def describe(catalogue: Catalogue) -> MapInfo:
         deepest=_deepest(catalogue),
         times=list(catalogue.times),
         layers=layers,
+        absent=catalogue.absent,
     )
 
 
 def legend_of(layer: Layer) -> Legend:
-    """Give the colours of a layer: `SHADES` steps, or the classes that a product can have."""
+    """Give the colours of a layer: `SHADES` steps, or the classes that it has.
+
+    Of a field too large to be looked through, the classes are all that a product can have.
+    """
     if layer.is_class:
         low = high = None
+        there = layer.classes
         steps = [
-            Shade(colour=ORIGIN_COLOURS[meaning], meaning=meaning) for meaning in ORIGIN.meanings
+            Shade(colour=CLASS_COLOURS[meaning], meaning=meaning)
+            for meaning in ORIGIN.meanings
+            if there is None or ORIGIN.code(meaning) in there
         ]
     else:
         low, high = layer.low, layer.high
@@ -109,6 +120,8 @@ def legend_of(layer: Layer) -> Legend:
         unit=pretty(layer.unit),
         low=low,
         high=high,
+        low_is_open=bool(low),  # nothing that is shown is below 0, but for differences
+        high_is_open=high is not None,
         shades=steps,
         no_value="" if layer.is_class else "the map below",
     )

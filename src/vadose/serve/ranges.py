@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from vadose.serve.colours import Palette
-from vadose.serve.fields import Field, read
+from vadose.serve.fields import Field, Numbers, read
 
 #: Steps and windows along a side that are looked at, and cells along the side of a window.
 STEPS, WINDOWS, SIDE = 6, 3, 192
+#: Numbers of a field that is read as a whole where a sample could miss what is rare.
+WHOLE = 20_000_000
 
 
 def range_of(source: Field, palette: Palette) -> tuple[float, float]:
     """Give round numbers around the 2nd and 98th percentile of a sample; symmetric for differences.
+
+    Ages reach from 0 to the largest there is, for few are old and these are what is looked for.
 
     Raises
     ------
@@ -24,13 +29,16 @@ def range_of(source: Field, palette: Palette) -> tuple[float, float]:
     """
     if palette == "origin":
         return 0.0, 255.0
+    if palette == "age":
+        largest = max((float(part.max()) for part in _found(source)), default=0.0)
+        return 0.0, rounded_up(largest or 1.0)
     values = sample(source)
     if not values.size:
         return (-1.0, 1.0) if palette == "difference" else (0.0, 1.0)
     if palette == "difference":
         bound = rounded_up(float(np.quantile(np.abs(values), 0.98)) or 1e-3)
         return -bound, bound
-    if palette in ("uncertainty", "age"):
+    if palette == "uncertainty":
         return 0.0, rounded_up(float(np.quantile(values, 0.98)) or 1e-3)
     low, high = (float(value) for value in np.quantile(values, [0.02, 0.98]))
     step = rounded_up((high - low) / 20 or abs(high) / 20 or 1e-3)
@@ -63,6 +71,33 @@ def sample(source: Field) -> npt.NDArray[np.float64]:
     ]
     values = np.concatenate(parts).astype("f8")
     return np.asarray(values[np.isfinite(values)])
+
+
+def occurring(source: Field) -> frozenset[int] | None:
+    """Give the codes that a field of classes has anywhere; None where it is too large to be sure."""
+    if not _is_small(source):
+        return None
+    return frozenset(int(code) for part in _found(source) for code in np.unique(part))
+
+
+def _is_small(source: Field) -> bool:
+    rows, columns = source.grid.shape
+    return max(source.times.size, 1) * rows * columns <= WHOLE
+
+
+def _found(source: Field) -> Iterator[Numbers]:
+    """Read all values, some steps at a time, or those of a sample where there are too many."""
+    if not _is_small(source):
+        values = sample(source)
+        yield from [values] if values.size else []
+        return
+    count, deep = max(source.times.size, 1), source.chunk[0]
+    for first in range(0, count, deep):
+        steps = slice(first, min(first + deep, count))
+        numbers = source.meaning(source.stored(steps, slice(None), slice(None)))
+        numbers = numbers[np.isfinite(numbers)]
+        if numbers.size:
+            yield numbers
 
 
 def _starts(count: int) -> list[int]:

@@ -26,7 +26,7 @@ from vadose.serve.pictures import (
     prepare_thread,
     steps_of,
 )
-from vadose.serve.points import Stations
+from vadose.serve.stations import Stations
 from vadose.serve.studies import NothingToShow, fingerprint
 from vadose.serve.tiles import (
     Format,
@@ -103,7 +103,8 @@ class Service:
         if now != self._print or self._catalogue is None:
             try:
                 self._catalogue = await self.read(lambda: read_catalogue(self.run, now))
-                self._stations = await self.read(lambda: Stations.of(self.run))
+                published = self._catalogue.study.published
+                self._stations = await self.read(lambda: Stations.of(self.run, published))
                 self._problem = None
             except NothingToShow as problem:
                 self._catalogue, self._problem = None, problem

@@ -24,6 +24,7 @@ WATCHED = (
     "truth.zarr/zarr.json",
     "predictions",
     "stations.nc",
+    "validation/stations.csv",
 )
 
 

@@ -1,11 +1,14 @@
 // Legends: sixteen shades with numbers, or classes with words.
 
-import { written } from "./series.js";
+import { ask } from "./ask.js";
+import { written } from "./words.js";
 
 const known = new Map();
 
-export async function draw(place, names, version) {
+// Draw the legends of layers; `isWanted` tells afterwards whether these are still the layers shown.
+export async function draw(place, names, version, isWanted) {
   const legends = await Promise.all(names.map((name) => fetched(name, version)));
+  if (!isWanted()) return;
   const keys = [];
   for (const legend of legends) {
     const same = keys.find((one) => one.legend.unit === legend.unit && signature(one.legend) === signature(legend));
@@ -18,9 +21,9 @@ export async function draw(place, names, version) {
 async function fetched(name, version) {
   const address = `/api/layers/${name}/legend?v=${version}`;
   if (!known.has(address)) {
-    const answer = await fetch(address);
-    if (!answer.ok) throw new Error((await answer.json()).detail);
-    known.set(address, await answer.json());
+    const answer = await ask(address);
+    if (!answer?.ok) throw new Error(answer?.found.detail ?? "no answer");
+    known.set(address, answer.found);
   }
   return known.get(address);
 }
@@ -43,7 +46,10 @@ function bar(legend) {
   const strip = document.createElement("div");
   strip.className = "bar";
   strip.setAttribute("role", "img");
-  strip.setAttribute("aria-label", `Colours from ${legend.low} to ${legend.high} ${legend.unit}`);
+  const [low, high] = [legend.low_is_open ? " or less" : "", legend.high_is_open ? " or more" : ""];
+  strip.setAttribute("aria-label", `Colours from ${legend.low}${low} to ${legend.high}${high} ${legend.unit}`);
+  strip.classList.toggle("open-low", legend.low_is_open);
+  strip.classList.toggle("open-high", legend.high_is_open);
   for (const shade of legend.shades) {
     const part = document.createElement("span");
     part.style.background = shade.colour;
@@ -59,7 +65,8 @@ function ticks(legend) {
   for (const share of [0, 0.5, 1]) {
     const tick = document.createElement("span");
     const value = legend.low + share * (legend.high - legend.low);
-    tick.textContent = written(value, 4);
+    const beyond = share === 0 && legend.low_is_open ? "≤ " : share === 1 && legend.high_is_open ? "≥ " : "";
+    tick.textContent = beyond + written(value, 4);
     row.append(tick);
   }
   const unit = document.createElement("small"); // on a phone there is no room for a heading

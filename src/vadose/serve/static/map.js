@@ -1,11 +1,14 @@
 // The page: joins controls, map, time and series. Needs L (Leaflet) and uPlot, which are loaded before it.
 
 import * as address from "./address.js";
+import { ask } from "./ask.js";
 import { Frames } from "./frames.js";
 import { draw as drawLegend } from "./legend.js";
 import { Outlines } from "./outlines.js";
-import { Series, place, written } from "./series.js";
+import { Series } from "./series.js";
+import { Stations } from "./stations.js";
 import { Swipe } from "./swipe.js";
+import { place, written } from "./words.js";
 
 const PACE = 650, AGAIN = 5000, THROTTLE = 90, SLOW = 350;
 const get = (name) => document.getElementById(name);
@@ -15,8 +18,8 @@ const view = { layer: "", with: "", time: 0, opacity: 100, point: null };
 let info = null, map = null, left = null, right = null, swipe = null, series = null, marker = null, player = null, shown = null;
 
 async function start() {
-  const answer = await fetch("/api/map").catch(() => null);
-  const found = answer ? await answer.json() : { detail: "The server does not answer." };
+  const answer = await ask("/api/map");
+  const found = answer?.found ?? { detail: "The server does not answer." };
   if (!answer?.ok) {
     get("message-title").textContent = found.state === "damaged" ? "This run cannot be read" : "There is nothing to show yet";
     get("message-text").textContent = found.detail;
@@ -29,15 +32,15 @@ async function start() {
   info = found;
   build();
   document.body.dataset.state = "showing";
-  await Promise.all([show(), loadStations()]);
+  await Promise.all([show(), new Stations(map, info, openSeries, isStill).load().then((count) => { series.hasStations = count > 0; })]);
   document.body.dataset.state = "ready";
   if (info.notice) setTimeout(lookAgain, AGAIN);
 }
 
 // A run that is not finished has more to show later.
 async function lookAgain() {
-  const answer = await fetch("/api/map").catch(() => null);
-  if (answer?.ok && (await answer.json()).version !== info.version) location.reload();
+  const answer = await ask("/api/map");
+  if (answer?.ok && answer.found.version !== info.version) location.reload();
   else setTimeout(lookAgain, AGAIN);
 }
 
@@ -74,6 +77,13 @@ function fillLayers() {
       part.append(...layers.map((layer) => new Option(layer.title, layer.name)));
       return part;
     });
+    for (const [title, words] of Object.entries(info.absent)) {
+      const part = document.createElement("optgroup");
+      part.label = title;
+      part.append(new Option(words, ""));
+      part.lastChild.disabled = true;
+      parts.push(part);
+    }
     get(name).replaceChildren(...(name === "with" ? [new Option("nothing", "")] : []), ...parts);
   }
   get("layer").value = view.layer;
@@ -158,7 +168,7 @@ async function show() {
   const turn = {};
   shown = turn;
   const waiting = setTimeout(() => busy(true), SLOW);
-  const legend = drawLegend(get("legend"), other ? [view.layer, other] : [view.layer], info.version);
+  const legend = drawLegend(get("legend"), other ? [view.layer, other] : [view.layer], info.version, () => shown === turn);
   await Promise.all([left.show(info, view.layer, time), other ? right.show(info, other, time) : null, legend.catch(complain)]);
   clearTimeout(waiting);
   if (shown === turn) busy(false);
@@ -178,15 +188,15 @@ let lastTrouble = 0;
 async function complain() {
   if (Date.now() - lastTrouble < AGAIN) return;
   lastTrouble = Date.now();
-  const answer = await fetch("/api/map").catch(() => null);
-  const words = answer ? (await answer.json()).detail ?? "Parts of the picture could not be had; move the map or turn the day to try again." : "The server does not answer. Start it again with vadose serve; this page looks again by itself.";
+  const answer = await ask("/api/map");
+  const words = answer ? answer.found.detail ?? "Parts of the picture could not be had; move the map or turn the day to try again." : "The server does not answer. Start it again with vadose serve; this page looks again by itself.";
   get("notice").textContent = words;
   get("notice").hidden = false;
   if (!answer?.ok) setTimeout(waitForServer, AGAIN);
 }
 
 async function waitForServer() {
-  const answer = await fetch("/api/map").catch(() => null);
+  const answer = await ask("/api/map");
   if (answer?.ok) location.reload();
   else setTimeout(waitForServer, AGAIN);
 }
@@ -278,9 +288,9 @@ async function readValue({ lat, lng }, isSpoken) {
   const layer = swipe.isOn && map.latLngToContainerPoint([lat, lng]).x > (map.getSize().x * swipe.share) / 100 ? view.with : view.layer;
   const words = new URLSearchParams({ lat: lat.toFixed(5), lon: lng.toFixed(5), layer, time: info.times[view.time] });
   if (Math.abs(lat) > 90 || Math.abs(lng) > 540) return;
-  const answer = await fetch(`/api/value?${words}`, { signal: asked.signal }).catch(() => null);
+  const answer = await ask(`/api/value?${words}`, { signal: asked.signal });
   if (!answer?.ok) return;
-  const found = await answer.json();
+  const { found } = answer;
   const { unit } = info.layers.find((one) => one.name === layer);
   const number = found.value === null ? "no value" : found.meaning || `${written(found.value)} ${unit}`;
   const strong = document.createElement("b");
@@ -307,35 +317,6 @@ function uncover(lat, lon) {
   const isPhone = x <= 760;
   const room = isPhone ? { paddingTopLeft: [30, 140], paddingBottomRight: [30, y * 0.5 + 100] } : { paddingTopLeft: [340, 40], paddingBottomRight: [520, 130] };
   map.panInside([lat, lon], { ...room, animate: !isStill });
-}
-
-async function loadStations() {
-  const answer = await fetch("/api/stations");
-  const found = answer.ok ? (await answer.json()).features : [];
-  series.hasStations = found.length > 0;
-  get("station-field").hidden = found.length === 0;
-  get("station").replaceChildren(new Option(`one of ${found.length}`, ""));
-  found.forEach((one, index) => {
-    const [lon, lat] = placed(one);
-    const name = [one.properties.network, one.properties.name].filter(Boolean).join(" ");
-    const dot = L.circleMarker([lat, lon], { radius: 4.5, color: "#22303a", weight: 1.2, fillColor: "#f0e442", fillOpacity: 1, bubblingMouseEvents: false });
-    dot.bindTooltip(`${name}${one.properties.depth ? `, ${one.properties.depth}` : ""}`, { direction: "top", offset: [0, -4] });
-    dot.on("click", () => openSeries(lat, lon));
-    dot.addTo(map);
-    get("station").append(new Option(name, index));
-  });
-  get("station").addEventListener("change", (event) => {
-    if (event.target.value === "") return;
-    const [lon, lat] = placed(found[Number(event.target.value)]);
-    map.setView([lat, lon], map.getZoom(), { animate: !isStill });
-    openSeries(lat, lon);
-  });
-}
-
-// A station stands where the map of its grid does, which may be beyond the antimeridian.
-function placed(station) {
-  const [lon, lat] = station.geometry.coordinates;
-  return [lon < info.bounds[0] && lon + 360 <= info.bounds[2] + 1 ? lon + 360 : lon, lat];
 }
 
 function turnLayer(by) {

@@ -1,5 +1,7 @@
 // Land below the tiles, coasts and borders above them; finer ones when the map is near.
 
+import { ask } from "./ask.js";
+
 const NEAR = 4;
 const LAND = "#f7f6f3", COAST = "#3d4a54", BORDER = "#7d858c";
 
@@ -41,8 +43,8 @@ const known = new Map();
 
 async function read(name) {
   if (!known.has(name)) {
-    const answer = await fetch(`/api/outlines/${name}`);
-    const shape = answer.ok ? (await answer.json()).features[0].geometry.coordinates : [];
+    const answer = await ask(`/api/outlines/${name}`);
+    const shape = answer?.ok ? answer.found.features[0].geometry.coordinates : [];
     known.set(name, shape.map((line) => line.map(([lon, lat]) => [lat, lon])));
   }
   return known.get(name);

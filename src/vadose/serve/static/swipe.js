@@ -10,6 +10,9 @@ export class Swipe {
     this.isOn = false;
     this.bar = document.getElementById("swipe");
     this.names = [document.getElementById("left-name"), document.getElementById("right-name")];
+    const cards = [...document.querySelectorAll(".card")];
+    for (const card of cards) new ResizeObserver(() => this.place()).observe(card); // also when one opens or closes
+    this.cards = cards;
     map.on("move zoomend resize viewreset", () => this.cut());
     this.bar.addEventListener("keydown", (event) => this.key(event));
     this.bar.addEventListener("pointerdown", (event) => {
@@ -36,9 +39,29 @@ export class Swipe {
     this.share = Math.min(100, Math.max(0, Math.round(share * 10) / 10));
     this.bar.setAttribute("aria-valuenow", Math.round(this.share));
     this.bar.setAttribute("aria-valuetext", `${Math.round(this.share)} % from the left`);
-    for (const part of [this.bar, ...this.names]) part.style.left = `${this.share}%`;
+    this.bar.style.left = `${this.share}%`;
+    this.place();
     this.cut();
     this.tell();
+  }
+
+  // A name stands beside the divider where no panel covers it, else beside the panel, or not at all.
+  place() {
+    if (!this.isOn) return;
+    const cards = this.cards.filter((card) => !card.hidden).map((card) => card.getBoundingClientRect());
+    const middle = (innerWidth * this.share) / 100;
+    this.names.forEach((name, side) => {
+      const edges = cards.map((card) => (side ? card.right : card.left)).filter((edge) => (side ? edge > middle : edge < middle));
+      const heights = [innerHeight / 2 + 26, ...cards.map((card) => card.bottom + 8), ...cards.map((card) => card.top - 34)];
+      const isFree = (left, top) => {
+        name.style.left = `${left}px`;
+        name.style.top = `${top}px`;
+        const box = name.getBoundingClientRect();
+        return box.left >= 0 && box.right <= innerWidth && box.top >= 8 && box.bottom <= innerHeight - 20 && cards.every((card) => box.right <= card.left || box.left >= card.right || box.bottom <= card.top || box.top >= card.bottom);
+      };
+      const isPlaced = [middle, ...edges].some((left) => heights.some((top) => isFree(left, top)));
+      name.style.visibility = isPlaced ? "" : "hidden";
+    });
   }
 
   cut() {
