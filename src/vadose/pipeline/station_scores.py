@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ def judge_at_stations(folder: RunFolder, asked: Asked, step: Step) -> AtStations
         for base in BASELINES:
             gain = gains_over(matchup, base, minimum_pairs=least)
             if view == "values":
-                summed[base] = _over_stations(gain, recipe.seed, asked.level)
+                summed[base] = _over_stations(gain, recipe.seed, asked.level, _still(pairs))
                 gain = _with_intervals(gain, matchup, base, recipe, asked.level)
             gains.append(gain.expand_dims(view=[view], baseline=[base]))
     step(3, 8, "strata")
@@ -159,6 +159,9 @@ def verdict(gains: Mapping[str, Any], name: str, title: str) -> str:
             continue
         gain = told["products"][name]["delta_ubrmse"]
         ends = gain["lower"], gain["upper"]
+        if name in told.get("do_not_vary", ()):
+            words.append(f"does not vary at most stations, so that no gain over {base} is told")
+            continue
         if None in ends or gain["median"] is None:
             words.append(f"too few stations to compare with {base}")
             continue
@@ -167,10 +170,24 @@ def verdict(gains: Mapping[str, Any], name: str, title: str) -> str:
             "better than" if low > 0 else "worse than" if high < 0 else "not shown to differ from"
         )
         words.append(
-            f"{what} {base} (gain in ubRMSE {gain['median']:+.4f}, {low:+.4f} to {high:+.4f}; positive at "
+            f"{what} {base} (gain in ubRMSE {_signed(gain['median'])}, {_signed(low)} to {_signed(high)}; positive at "
             f"{gain['share_better']:.0%} of {told['stations']} stations)"
         )
     return f"{title}: " + "; ".join(words) + "."
+
+
+def _signed(value: float) -> str:
+    """Write a number with its sign, and with as many digits as keep it from looking like zero.
+
+    Examples
+    --------
+    >>> _signed(-0.00181), _signed(-0.00003), _signed(0.0)
+    ('-0.0018', '-0.00003', '+0.0000')
+    """
+    digits = 4
+    while value and digits < 8 and round(value, digits) == 0:
+        digits += 1
+    return f"{value:+.{digits}f}"
 
 
 def _least(pairs: xr.Dataset, asked: Asked) -> int:
@@ -248,7 +265,21 @@ def _with_intervals(
     return gain.assign({str(name): array for name, array in laid.data_vars.items()})
 
 
-def _over_stations(gain: xr.Dataset, seed: int, level: float) -> dict[str, Any]:
+def _still(pairs: xr.Dataset) -> list[str]:
+    """Name the products that have one value all the time at most of the stations."""
+    value = pairs["value"].where(pairs["is_pair"])
+    is_still = (value.max("time") == value.min("time")).mean("station") > 0.5
+    return [str(name) for name in pairs["product"].values[is_still.values]]
+
+
+def _over_stations(
+    gain: xr.Dataset, seed: int, level: float, still: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Sum gains up over the stations used.
+
+    A product that does not vary has no gain: ubRMSE forgives its bias, so that saying nothing beats a pattern that
+    is somewhat wrong.
+    """
     networks = set(gain["network"].values.tolist()) if "network" in gain.coords else set()
     cluster = "network" if len(networks) >= ENOUGH_NETWORKS else None
     found = gains_over_stations(gain, rng=seed, level=level, cluster=cluster)
@@ -259,8 +290,14 @@ def _over_stations(gain: xr.Dataset, seed: int, level: float) -> dict[str, Any]:
         }
         for product in found["product"].values
     }
+    for name in set(still) & set(products):
+        products[name] = {key: dict.fromkeys(told) for key, told in products[name].items()}
     keys = ("stations", "groups", "interval", "partial_gains")
-    return {**{key: found.attrs[key] for key in keys}, "products": products}
+    return {
+        **{key: found.attrs[key] for key in keys},
+        "do_not_vary": list(still),
+        "products": products,
+    }
 
 
 def _counts(pairs: xr.Dataset, score: xr.Dataset, silent: list[str]) -> dict[str, Any]:

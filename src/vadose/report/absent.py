@@ -38,6 +38,11 @@ def tell_absent(
             "Neither a truth was withheld nor stations given.",
         ),
         (
+            "Scores by condition of the ground",
+            told.get("ground") or run.truth is None,
+            "No predictor tells of frost, snow or ice.",
+        ),
+        (
             "Product against truth",
             "scatter" in pictures,
             "No truth was withheld (withhold: true in build:, where the target is finer than wanted).",

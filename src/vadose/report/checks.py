@@ -18,14 +18,19 @@ CHECKS = (
     ("closure_rmse", "closure, RMS", "small"),
     ("closure_max", "closure, largest", "small"),
     ("coarse_cell_edge_jump_ratio", "steps across coarse cells ÷ inside", 2),
+    ("gap_edge_jump_ratio", "across edges of gaps ÷ inside", 2),
+    ("gap_half_cell_jump_ratio", "on half-cell lines in gaps ÷ inside", 2),
     ("tile_edge_jump_ratio", "across tiles ÷ across cells", 2),
     ("within_cell_median_r", "r inside cells, median", 2),
     ("within_cell_spread_ratio", "spread inside cells ÷ true", 2),
     ("effective_wavelength_km", "resolves waves of, km", 0),
     ("rain_lag_days", "answers rain after, days", 0),
 )
-#: Ratio from which on the edges of coarse cells are seen in the product, over that of the truth where there is one.
-BLOCKY = 1.3
+#: How much steeper than inside steps across a line may be, beyond what the truth has where there is one: up to the
+#: first the line is not seen, from the second on it is.
+FAINT, BLOCKY = 0.1, 0.2
+#: Checks that say nothing of baselines, which are neither made tile by tile nor filled by a model.
+OF_THE_PRODUCT = ("tile_edge_jump_ratio", "gap_edge_jump_ratio", "gap_half_cell_jump_ratio")
 STATUS = {
     "found": "",
     "coarser": "coarser than any wave looked at",
@@ -85,8 +90,8 @@ def _known(row: dict[str, Any], key: str) -> bool:
 
 
 def _cell(row: dict[str, Any], key: str, digits: int | str, name: str, publish: str) -> Cell:
-    if key == "tile_edge_jump_ratio" and name != publish:
-        return Cell(NONE)  # baselines are not made tile by tile: it says nothing of them
+    if key in OF_THE_PRODUCT and name != publish:
+        return Cell(NONE)
     if not _known(row, key):
         return Cell(NONE)
     value = float(row[key])
@@ -100,40 +105,66 @@ def _cell(row: dict[str, Any], key: str, digits: int | str, name: str, publish: 
 def _remarks(maps: dict[str, dict[str, Any]], publish: str) -> list[str]:
     own, true = maps.get(publish, {}), maps.get("truth", {})
     remarks = []
-    jump = (
-        own.get("coarse_cell_edge_jump_ratio")
-        if _known(own, "coarse_cell_edge_jump_ratio")
-        else None
-    )
-    if jump is not None:
-        bar = (
-            true["coarse_cell_edge_jump_ratio"]
-            if _known(true, "coarse_cell_edge_jump_ratio")
-            else 1.0
+    key = "coarse_cell_edge_jump_ratio"
+    if _known(own, key):
+        bar = float(true[key]) if _known(true, key) else 1.0
+        beside = f", in the truth {number(bar, 2)} times" if _known(true, key) else ""
+        remarks.append(
+            f"{_seen('The edges of coarse cells', own[key] - bar)}: steps across them are {number(own[key], 2)} "
+            f"times those inside{beside}."
         )
-        beside = f" (in the truth {number(bar, 2)})" if true else ""
-        if jump > BLOCKY * bar:
-            remarks.append(
-                f"The edges of coarse cells are seen in the product: steps across them are {number(jump, 2)} "
-                f"times those inside{beside}."
-            )
-        else:
-            remarks.append(
-                f"The edges of coarse cells are {'little more seen in the product than in the truth' if true else 'hardly seen in the product'}: "
-                f"steps across them are {number(jump, 2)} times those inside{beside}."
-            )
+    remarks += _of_gaps(own)
     tile = own.get("tile_edge_jump_ratio", NAN)
-    if _known(own, "tile_edge_jump_ratio") and tile > BLOCKY:
+    if _known(own, "tile_edge_jump_ratio") and tile > 1 + BLOCKY:
         remarks.append(
             f"Tiles leave seams: steps across them are {number(tile, 2)} times those across other coarse cells."
         )
     waves = own.get("effective_wavelength_km")
     if _known(own, "effective_wavelength_km") and waves is not None:
-        base = maps.get("smooth", {}).get("effective_wavelength_km")
         words = f"The product's pattern follows the truth for waves of {number(float(waves), 0)} km and longer"
-        if _known(maps.get("smooth", {}), "effective_wavelength_km") and base is not None:
-            words += f"; smooth interpolation does for {number(float(base), 0)} km"
+        others = [
+            f"{title} for {number(float(maps[name]['effective_wavelength_km']), 0)} km"
+            for name, title in (
+                ("nearest", "the copied coarse value"),
+                ("smooth", "smooth interpolation"),
+            )
+            if name != publish and _known(maps.get(name, {}), "effective_wavelength_km")
+        ]
+        if others:
+            words += f"; {' and '.join(others)}"
         remarks.append(words + ". That is its resolution; the size of its cells is not.")
+    return remarks
+
+
+def _seen(what: str, excess: float) -> str:
+    """Say how much lines are seen, by how much steeper they are than they should be.
+
+    Examples
+    --------
+    >>> _seen("Edges", 0.02), _seen("Edges", 0.15), _seen("Edges", 0.25)
+    ('Edges are not seen in the product', 'Edges are faintly seen in the product', 'Edges are seen in the product')
+    """
+    how = "not seen" if excess <= FAINT else "faintly seen" if excess <= BLOCKY else "seen"
+    return f"{what} are {how} in the product"
+
+
+def _of_gaps(own: dict[str, Any]) -> list[str]:
+    """Say what gaps of the coarse input leave in the product: at their edges, and half a cell behind them."""
+    remarks = []
+    for kind, what, where in (
+        ("gap_edge", "The edges of gaps of the coarse input", "across them"),
+        ("gap_half_cell", "Lines through the middle of coarse cells in gaps", "along them"),
+    ):
+        key, largest = f"{kind}_jump_ratio", f"{kind}_jump_largest"
+        if not _known(own, key):
+            continue
+        words = f"{_seen(what, own[key] - 1)}: steps {where} are {number(own[key], 2)} times those inside"
+        if _known(own, largest) and own.get(f"{kind}_jump_dates", 1) > 1:
+            words += (
+                f" in the median of {own[f'{kind}_jump_dates']} dates, {number(own[largest], 2)} times at most "
+                f"({own[f'{kind}_jump_largest_on']})"
+            )
+        remarks.append(f"{words}.")
     return remarks
 
 

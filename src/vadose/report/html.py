@@ -19,12 +19,17 @@ from vadose.report.dates import chosen_places
 from vadose.report.ensembles import tell_ensembles
 from vadose.report.explanation import read_explanation
 from vadose.report.fusion import fusion_remark, read_fusion
+from vadose.report.ground import HEADS as GROUND_HEADS
+from vadose.report.ground import ground_rows
 from vadose.report.journals import find_style
 from vadose.report.judged import read_judged
+from vadose.report.notes import in_short, placed_notes, recipe_notes
+from vadose.report.origins import count_origins
 from vadose.report.pages import environment, with_contents
 from vadose.report.plates import Picture, draw_plates
 from vadose.report.runs import Run, read_run
 from vadose.report.scene import Scene, busiest_window, read_scene
+from vadose.report.standing import standings
 from vadose.report.station_chapter import stations
 from vadose.report.style import pretty_unit
 from vadose.store import replaced
@@ -102,9 +107,10 @@ def gather(run: Run, scene: Scene, dates: Sequence[str] = ()) -> list[Chapter]:
 
 
 def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, Any]:
-    scores, manifest = run.scores, run.manifest
+    scores, manifest, judged = run.scores, run.manifest, read_judged(run)
     window = busiest_window(scene)
-    told, correction = verdict.judge_run(run), tell_correction(run)
+    told, correction = verdict.judge_run(run, judged), tell_correction(run)
+    found, origins = standings(scores, judged), count_origins(run)
     fused = read_fusion(run.path)
     return {
         "run": run,
@@ -115,13 +121,23 @@ def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, 
         "unit": pretty_unit(scores.unit),
         "published": scores.methods[manifest.method],
         "verdict": told,
-        "remarks": (*told.remarks, *fusion_remark(fused), *correction_remark(correction)),
+        "remarks": (
+            *told.remarks,
+            *verdict.remarks_on(run, origins),
+            *fusion_remark(fused),
+            *correction_remark(correction),
+        ),
+        "short_notes": [in_short(one) for one in recipe_notes(run)],
+        "interval": scores.interval,
+        "ground": ground_rows(run),
+        "ground_heads": GROUND_HEADS,
+        "all_origins": origins,
         "correction": correction,
         "ensembles": tell_ensembles(run),
-        "facts": verdict.facts(run),
-        "rows": tables.score_rows(scores, manifest.method) if run.is_scored else [],
+        "facts": verdict.facts(run, origins),
+        "rows": tables.score_rows(scores, manifest.method, found) if run.is_scored else [],
         "heads": tables.SCORE_HEADS,
-        "warnings": tables.place_warnings(manifest.warnings),
+        "warnings": placed_notes(run),
         "pictures": pictures,
         "when": scene.when,
         "moments": run.product.sizes.get("time", 1),

@@ -38,6 +38,7 @@ class Gains(Record):
     stations: int = 0
     groups: int = 0
     interval: str = ""
+    do_not_vary: list[str] = Field(default=[])
     products: dict[str, dict[str, GainOver]] = Field(default={})
 
 

@@ -86,11 +86,21 @@ class Metrics(Record):
 
 
 class Gain(Record):
-    """Hold the gains over one baseline; positive is better."""
+    """Hold the gains over one baseline; positive is better. Of RMSE with the ends of its interval."""
 
     rmse: Number = NAN
     r: Number = NAN
     within_cell_r: Number = NAN
+    rmse_lower: Number = NAN
+    rmse_upper: Number = NAN
+
+
+class Bounds(Record):
+    """Hold a median over stations and the ends of its interval."""
+
+    median: Number = NAN
+    lower: Number = NAN
+    upper: Number = NAN
 
 
 class Method(Record):
@@ -102,7 +112,27 @@ class Method(Record):
     within_cell: Metrics = Metrics()
     gain_over_nearest: Gain = Gain()
     gain_over_smooth: Gain = Gain()
+    station_gain_over_nearest: dict[str, Bounds] = {}
+    station_gain_over_smooth: dict[str, Bounds] = {}
     closure_max: Number = NAN
+
+
+class StratumScores(Record):
+    """Hold the scores of one method in one stratum."""
+
+    pooled: Metrics = Metrics()
+    within_cell: Metrics = Metrics()
+    gain_over_nearest: Gain = Gain()
+    gain_over_smooth: Gain = Gain()
+
+
+class Stratum(Record):
+    """Hold the scores where the ground is in one condition."""
+
+    title: str
+    n: Number = NAN
+    share_of_area: Number = NAN
+    methods: dict[str, StratumScores] = {}
 
 
 class Scores(Record):
@@ -112,8 +142,11 @@ class Scores(Record):
     unit: str = ""
     n: Number = NAN
     reference: str = ""
+    weights: str = ""
+    interval: str = ""
     best: str
     methods: dict[str, Method]
+    strata: dict[str, Stratum] = {}
 
 
 class HeldMethod(Record):
@@ -134,11 +167,28 @@ class Held(Record):
 
 @dataclass(frozen=True)
 class Importance:
-    """Say how much the method relies on one predictor."""
+    """Say how much a model of the method relies on one predictor.
+
+    Attributes
+    ----------
+    importance, std
+        What `measure` says, in `unit`, and its standard deviation over the repeats.
+    model, title
+        Name of the method whose model it is, and what that is called.
+    samples, repeats, rmse
+        How many samples were predicted and how often a predictor was shuffled; the error without that.
+    """
 
     predictor: str
     importance: float
     std: float = NAN
+    model: str = ""
+    title: str = ""
+    measure: str = "importance"
+    unit: str = ""
+    samples: float = NAN
+    repeats: float = NAN
+    rmse: float = NAN
 
 
 @dataclass(frozen=True)
@@ -290,7 +340,18 @@ def _importances(path: Path) -> tuple[Importance, ...]:
         return ()
     try:
         rows = [
-            Importance(row["predictor"], float(row["importance"]), float(row.get("std") or NAN))
+            Importance(
+                row["predictor"],
+                float(row["importance"]),
+                std=float(row.get("std") or NAN),
+                model=row.get("model") or "",
+                title=row.get("title") or "",
+                measure=row.get("measure") or "importance",
+                unit=row.get("unit") or "",
+                samples=float(row.get("samples") or NAN),
+                repeats=float(row.get("repeats") or NAN),
+                rmse=float(row.get("rmse") or NAN),
+            )
             for row in csv.DictReader(read_text(path).splitlines())
         ]
     except (KeyError, TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 from vadose.report import series_charts, station_charts
 from vadose.report.chapters import Chapter
 from vadose.report.judged import Judged
+from vadose.report.notes import other_warnings
 from vadose.report.plates import Plate
 from vadose.report.runs import Run
 from vadose.report.series import Series, read_series, series_table, taylor_points
@@ -22,7 +23,7 @@ def stations(run: Run, judged: Judged | None) -> Chapter:
         return Chapter({"stations": None})
     series = read_series(judged)
     told: dict[str, Any] = {
-        "stations": tell_stations(judged, told_already=run.manifest.warnings),
+        "stations": tell_stations(judged, told_already=other_warnings(run)),
         "why_no_series": why_no_series(series),
         "marks_origin": series is not None and "origin" in series.pairs,
         "has_interval": series is not None and "lower" in series.pairs,

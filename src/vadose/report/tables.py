@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from odc.geo.geobox import GeoBox
 from vadose.report.runs import Held, Input, Provenance, Scores
 from vadose.report.style import WITHOUT_VALUE
 from vadose.schema import ORIGIN
+
+if TYPE_CHECKING:
+    from vadose.report.standing import Standing, Standings
 
 NONE = "–"
 
@@ -80,8 +84,14 @@ def score_order(scores: Scores) -> list[str]:
     return baselines + sorted(others, key=rank)
 
 
-def score_rows(scores: Scores, published: str) -> list[Row]:
-    """Give the rows of the score table in reading order."""
+def score_rows(scores: Scores, published: str, standings: Standings) -> list[Row]:
+    """Give the rows of the score table in reading order.
+
+    Parameters
+    ----------
+    standings
+        How every method stands to the baselines, see `vadose.report.standing.standings`.
+    """
     names = score_order(scores)
     best_rmse = _best([scores.methods[name].pooled.rmse for name in names], min)
     best_r = _best([scores.methods[name].pooled.r for name in names], max)
@@ -92,8 +102,8 @@ def score_rows(scores: Scores, published: str) -> list[Row]:
         pooled, inside = method.pooled, method.within_cell
         cells = (
             Cell(number(pooled.rmse, 4), is_best=pooled.rmse == best_rmse),
-            _gain_cell(scores, name, "nearest"),
-            _gain_cell(scores, name, "smooth"),
+            _gain_cell(scores, name, "nearest", standings),
+            _gain_cell(scores, name, "smooth", standings),
             Cell(number(pooled.ubrmse, 4)),
             Cell(number(pooled.bias, 4, signed=True)),
             Cell(number(pooled.r, 3), is_best=pooled.r == best_r),
@@ -107,32 +117,58 @@ def score_rows(scores: Scores, published: str) -> list[Row]:
                 is_baseline=method.is_baseline,
                 is_best=name == scores.best,
                 is_published=name == published,
-                remark="worse than doing nothing" if does_harm(scores, name) else "",
+                remark="" if method.is_baseline else _remark(standings[name].get("nearest")),
                 cells=cells,
             )
         )
     return rows
 
 
-def does_harm(scores: Scores, name: str) -> bool:
-    """Tell whether a method, itself no baseline, has a clearly larger RMSE than the coarse value."""
-    method, nearest = scores.methods[name], scores.methods.get("nearest")
-    if nearest is None or method.is_baseline:
-        return False
-    return bool(method.pooled.rmse > nearest.pooled.rmse * (1 + EQUAL))
+def _remark(standing: Standing | None) -> str:
+    """Say in short how a method stands to the copied coarse value."""
+    if standing is None:
+        return ""
+    where = " at stations" if standing.metric == "ubRMSE" else ""
+    if standing.kind == "worse":
+        return f"worse than doing nothing{where}"
+    if standing.kind == "same":
+        return f"not shown to differ from nearest{where}"
+    return standing.why
 
 
-def _gain_cell(scores: Scores, name: str, baseline: str) -> Cell:
-    """Write the gain in RMSE over a baseline, with its share of the baseline's RMSE."""
-    if name == baseline or baseline not in scores.methods:
+def _gain_cell(scores: Scores, name: str, baseline: str, standings: Standings) -> Cell:
+    """Write the gain in RMSE over a baseline, with its share of the baseline's RMSE, and its interval."""
+    standing = standings[name].get(baseline)
+    if standing is None:
         return Cell(NONE)
     method, base = scores.methods[name], scores.methods[baseline].pooled.rmse
     over = method.gain_over_nearest if baseline == "nearest" else method.gain_over_smooth
     if not np.isfinite(over.rmse):
         return Cell(NONE)
-    tone = "better" if over.rmse > 0 else "worse" if over.rmse < 0 else ""
-    share = (base - method.pooled.rmse) / base if base else float("nan")
-    return Cell(number(over.rmse, 4, signed=True), tone=tone, note=percent(share))
+    # at stations another error decides, whose interval stands in the section of stations
+    is_decided_here = standing.metric == "RMSE"
+    tone = standing.kind if is_decided_here and standing.kind in ("better", "worse") else ""
+    note = change(method.pooled.rmse, base)
+    if is_decided_here and standing.has_interval:
+        note += f", {signed(standing.lower)} to {signed(standing.upper)}"
+    return Cell(number(over.rmse, 4, signed=True), tone=tone, note=note)
+
+
+def change(error: float, base: float) -> str:
+    r"""Say how an error compares with that of a baseline: one way of saying it, everywhere.
+
+    Examples
+    --------
+    >>> change(0.0229, 0.0253), change(0.0903, 0.089), change(0.1, 0.1)
+    ('9\xa0% lower', '1\xa0% higher', 'the same')
+    """
+    if not np.isfinite([error, base]).all() or base <= 0:
+        return ""
+    share = 100 * abs(base - error) / base
+    if share < 0.05:
+        return "the same"
+    words = f"{share:.0f}" if share >= 0.95 else f"{share:.1f}"
+    return f"{words}\N{NO-BREAK SPACE}% {'lower' if error < base else 'higher'}"
 
 
 @dataclass(frozen=True)
@@ -235,34 +271,6 @@ def length(metres: float) -> str:
     return f"{whole_size if is_whole else size:.4g}\N{NO-BREAK SPACE}{unit}"
 
 
-#: Words by which a warning is put beside the number it concerns; the first section that has one wins.
-_CONCERNS = {
-    "closure": ("closure", "closed", "close to", "clipp", "conserv", "aggregate"),
-    "importances": ("importance", "predictor", "effective resolution"),
-    "scores": ("score", "split", "rmse", "sample", "fold", "baseline", "interval", "gain", "skill"),
-    "maps": ("gap", "missing", "origin", "extrapolat", "coverage", "masked"),
-}
-
-
-def place_warnings(warnings: Sequence[str]) -> dict[str, list[str]]:
-    """Sort warnings by the section of the report that shows the number they concern.
-
-    Examples
-    --------
-    >>> place_warnings(["The split is random.", "The disk is slow."])
-    {'scores': ['The split is random.'], 'provenance': ['The disk is slow.']}
-    """
-    placed: dict[str, list[str]] = {}
-    for warning in warnings:
-        text = warning.lower()
-        section = next(
-            (name for name, words in _CONCERNS.items() if any(word in text for word in words)),
-            "provenance",
-        )
-        placed.setdefault(section, []).append(warning)
-    return placed
-
-
 @dataclass(frozen=True)
 class InputRow:
     """Hold inputs of one licence and citation: the first by name, and how many more there are."""
@@ -317,6 +325,19 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
         return NONE
     rounded = round(value, digits) + 0.0
     return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Write a number with its sign, and with as many digits as keep it from looking like zero.
+
+    Examples
+    --------
+    >>> signed(-0.0018), signed(-0.00003), signed(0.0)
+    ('−0.0018', '−0.00003', '0.0000')
+    """
+    while value and np.isfinite(value) and digits < 8 and round(value, digits) == 0:
+        digits += 1
+    return number(value, digits, signed=True)
 
 
 def small(value: float) -> str:
