@@ -67,7 +67,7 @@ def test_all_methods_and_numbers_are_told(page, globe):
         assert method["title"] in page.text
         assert f"{method['pooled']['rmse']:.4f}" in page.text
     assert "worse than doing nothing" in page.text
-    assert "lowers the RMSE" in page.text
+    assert "is better than doing nothing" in page.text
 
 
 def test_sections_of_what_was_not_done_are_left_out(page):
@@ -210,3 +210,21 @@ def test_a_missing_jinja2_is_named(globe, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtra, match="jinja2: found no such library"):
         write_report(globe)
+
+
+def test_importances_say_what_was_shuffled_and_warn_of_places(build_run, tmp_path, told_only):
+    run = build_run(tmp_path / "run", "globe")
+    (run / "recipe.yaml").write_text("predictors: [elevation, clay_content]\n")
+    (run / "importances.csv").write_text(
+        "predictor,importance,std,model,title,measure,unit,samples,repeats,rmse\n"
+        "elevation,0.02,0.001,forest,Forest,growth of the RMSE when shuffled,m3 m-3,900,5,0.03\n"
+        "all_predictors,0.0123,0.001,forest,Forest,growth of the RMSE when shuffled,m3 m-3,900,5,0.03\n"
+        "longitude,0.01,0.001,forest,Forest,growth of the RMSE when shuffled,m3 m-3,900,5,0.03\n"
+    )
+    page = write_report(run, with_files=False).read_text()
+    assert "the model, “Forest,” grows" in page
+    assert "means of 5 shuffles" in page
+    assert "shuffled, they cost 0.0123 m³ m⁻³" in page
+    assert "Longitude is a feature of the model beside the recipe" in page
+    assert "elevation, clay content, longitude" in page
+    assert "<code>vadose explain RUN</code>, then" in page
