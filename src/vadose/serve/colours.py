@@ -14,9 +14,6 @@ from vadose.schema.flags import ORIGIN
 Palette = Literal["moisture", "difference", "uncertainty", "age", "origin"]
 Table = dict[int, tuple[int, int, int, int]]
 
-#: Colours of the classes. On a map one asks of a hole why it is there: what is masked for a reason is darker.
-CLASS_COLOURS = {**ORIGIN_COLOURS, "masked": "#7f776c"}
-
 #: Codes of a picture: 0 to `LAST` from the smallest to the largest value, `NONE` where there is no value.
 LAST, NONE = 253, 255
 #: Colours that a legend shows of a continuous palette.
@@ -49,7 +46,7 @@ def table(palette: Palette) -> Table:
     colours: Table = dict.fromkeys(range(256), (0, 0, 0, 0))
     if palette == "origin":
         for meaning in ORIGIN.meanings:
-            colours[ORIGIN.code(meaning)] = (*_red_green_blue(CLASS_COLOURS[meaning]), 255)
+            colours[ORIGIN.code(meaning)] = (*_red_green_blue(ORIGIN_COLOURS[meaning]), 255)
         return colours
     for code, (red, green, blue) in enumerate(shades(palette, LAST + 1).tolist()):
         colours[code] = (red, green, blue, 255)
@@ -83,7 +80,6 @@ def _red_green_blue(text: str) -> tuple[int, int, int]:
 
 
 __all__ = [
-    "CLASS_COLOURS",
     "LAST",
     "NONE",
     "SHADES",

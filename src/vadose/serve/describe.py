@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import BaseModel, Field
 
+from vadose.schema.colours import ORIGIN_COLOURS
 from vadose.schema.flags import ORIGIN
 from vadose.serve.catalogue import Catalogue, Layer
-from vadose.serve.colours import CLASS_COLOURS, SHADES, as_hex, shades
+from vadose.serve.colours import SHADES, as_hex, shades
 
 _UNITS = {"m3 m-3": "m³ m⁻³", "mm day-1": "mm day⁻¹", "kg m-2": "kg m⁻²", "day": "days", "1": ""}
 
@@ -101,7 +102,7 @@ def legend_of(layer: Layer) -> Legend:
         low = high = None
         there = layer.classes
         steps = [
-            Shade(colour=CLASS_COLOURS[meaning], meaning=meaning)
+            Shade(colour=ORIGIN_COLOURS[meaning], meaning=meaning)
             for meaning in ORIGIN.meanings
             if there is None or ORIGIN.code(meaning) in there
         ]
