@@ -15,7 +15,7 @@ import requests
 
 from vadose.products.fetching import Policy, Servers, Wanted, fetch, plan
 from vadose.products.fetching.base import FetchProblem
-from vadose.products.fetching.guard import KEY, guard, strip
+from vadose.products.fetching.guard import KEY, TIMEOUT, guard, patient, strip
 
 pytest.importorskip("earthaccess")
 pytest.importorskip("cdsapi")
@@ -177,6 +177,27 @@ def test_a_wrong_password_is_tried_once(served, wanted, named):
     assert len(tried) == 1
 
 
+def test_a_login_that_was_refused_is_not_asked_again_for_another_product(
+    served, wanted, named, tmp_path
+):
+    """Many refused logins lock an account: the study of China has six products of NASA."""
+    served.door.names[NAME] = "another"
+    tiles = Wanted("MOD13A2", tmp_path / "data/MOD13A2", BOX, DAYS)
+    told = get(wanted, tiles)
+    assert [one.product for one in told.failures] == ["SPL3SMP_E", "MOD13A2"]
+    assert len([one for one in at(served, LOGIN) if "authorization" in one]) == 1
+
+
+def test_a_login_that_cannot_be_reached_is_not_taken_for_a_wrong_password(
+    served, wanted, named, monkeypatch
+):
+    for scheme in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(scheme, "http://127.0.0.1:9")
+    (failure,) = get(wanted).failures
+    assert f"{LOGIN}: found nobody who answers (ProxyError)" in str(failure.problem)
+    assert "password" not in str(failure.problem)
+
+
 # --- a token that expires
 
 
@@ -253,6 +274,12 @@ def test_a_search_that_is_sent_elsewhere_is_not_followed(served, wanted, named, 
 
 def request(**headers: str) -> requests.PreparedRequest:
     return requests.Request("GET", "https://x.nasa.gov/", headers=headers).prepare()
+
+
+def test_a_client_without_a_limit_is_given_one():
+    """A firewall that drops what is sent would hold a login for good."""
+    assert patient({"timeout": None, "stream": True}) == {"timeout": TIMEOUT, "stream": True}
+    assert patient({"timeout": 5.0}) == {"timeout": 5.0}
 
 
 def test_a_guard_lets_each_secret_to_its_hosts():

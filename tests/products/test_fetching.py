@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
@@ -22,6 +23,7 @@ from vadose.products.collections import COLLECTIONS
 from vadose.products.fetching import Policy, Servers, Wanted, fetch, origin_of
 from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
 from vadose.products.fetching.base import FetchProblem, checked_name
+from vadose.products.fetching.reach import unreached
 
 pytest.importorskip("earthaccess")
 pytest.importorskip("cdsapi")
@@ -307,6 +309,65 @@ def test_an_archive_that_does_not_answer_stops_nobody_else(served, wanted, tmp_p
     told = get(served, wanted, soil)
     assert told.files == 1
     assert "no answer to a search (500)" in str(told.failures[0].problem)
+
+
+YEAR = ("2019-01-01", "2019-12-31")
+NOBODY = "http://127.0.0.1:9/"  # a port on which nothing listens
+
+
+def test_without_a_network_the_list_comes_soon_and_says_why(served, wanted, tmp_path, monkeypatch):
+    """Every archive is tried a few times, not every file of it, and the user is told meanwhile."""
+    monkeypatch.setenv("CDSAPI_URL", f"{NOBODY}cds")
+    box, days = (146.1, -35.9, 148.9, -33.1), DAYS
+    several = [
+        wanted,
+        Wanted("MOD13A2", tmp_path / "data/MOD13A2", box, days),
+        Wanted("COPERNICUS_DEM", tmp_path / "data/COPERNICUS_DEM", box),
+        Wanted("SOILGRIDS", tmp_path / "data/SOILGRIDS", box, None, ("sand", "clay")),
+        Wanted("ERA5_LAND", tmp_path / "data/ERA5_LAND", box, YEAR, ("land_surface_temperature",)),
+    ]
+    nowhere = replace(served.servers, search=NOBODY, elevation=NOBODY, soil=NOBODY)
+    said = []
+    told = fetch(
+        several,
+        servers=nowhere,
+        policy=replace(QUICK, attempts=6, workers=1),
+        progress=lambda *words: said.append(words[2]),
+    )
+    texts = {f"{failure.problem}" for failure in told.failures}
+    assert len(told.failures) == 2 + 9 + 2 + 12
+    assert all("127.0.0.1: found nobody who answers" in text for text in texts)
+    assert all("Is this machine on the network" in text for text in texts)
+    waits = [words for words in said if "again in" in words]
+    assert 0 < sum("DEM.tif" in words for words in waits) < 3
+    assert any(words.startswith("SPL3SMP_E 006: no answer to a search; again") for words in waits)
+    assert served.count() == 0
+
+
+def test_an_archive_that_has_answered_is_worth_all_attempts(served, tmp_path, monkeypatch):
+    """One that goes away for a while in a long download is not given up with all of its files."""
+    names = [f"Copernicus_DSM_COG_30_{place}_00_DEM" for place in ("S35_00_E146", "S36_00_E146")]
+    served.files[f"{names[1]}.tif"] = b"tile"
+    refused, real = [], requests.adapters.HTTPAdapter.send
+
+    def send(self, request, **options):
+        if names[0] in request.url and len(refused) < 5:
+            refused.append(request.url)
+            request.url = f"{NOBODY}{names[0]}.tif"
+        return real(self, request, **options)
+
+    served.files[f"{names[0]}.tif"] = b"another"
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    box = (146.1, -35.9, 146.9, -34.1)
+    tiles = Wanted("COPERNICUS_DEM", tmp_path / "data/COPERNICUS_DEM", box)
+    told = get(served, tiles, policy=replace(QUICK, attempts=6, workers=1))
+    assert (told.files, told.failures, len(refused)) == (2, [], 5)
+
+
+def test_an_address_that_is_signed_is_not_told():
+    problem = unreached("https://example.org/a.h5?X-Amz-Signature=s3cret", OSError("s3cret"))
+    assert "example.org: found nobody who answers (OSError)" in str(problem)
+    assert "s3cret" not in str(problem)
 
 
 # --- names and addresses from the server

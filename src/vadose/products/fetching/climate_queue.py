@@ -19,6 +19,7 @@ from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
 from vadose.products.fetching.base import FetchProblem, LoginProblem, Offer, Policy
 from vadose.products.fetching.gate import ALL, Gate
 from vadose.products.fetching.guard import KEY, guard
+from vadose.products.fetching.reach import attempts_of, is_unreached, unreached
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.tickets import NUMBER
 from vadose.products.fetching.transfer import BUSY, Sessions, open_session, retry_after
@@ -157,8 +158,11 @@ class Queue:
             wait = self.policy.pause * 2**attempt
             self.gate.wait(offer.product)
             try:
-                return call()
+                told = call()
+                self.gate.is_reached = True
+                return told
             except requests.HTTPError as error:
+                self.gate.is_reached = True
                 response = error.response
                 status = 0 if response is None else int(response.status_code)
                 if known and status in (403, 404, 410):  # 403: it was made with another account
@@ -178,6 +182,12 @@ class Queue:
                     self.gate.hold(wait)
             except requests.RequestException as error:
                 why = f"a connection that broke ({type(error).__name__})"
+                no_way = is_unreached(error)
+                if no_way and attempt + 1 >= attempts_of(self.policy, self.gate, is_unreached=True):
+                    problem = unreached(self.url, error)
+                    if not self.gate.is_reached:
+                        self.gate.close(problem, ALL)
+                    raise problem from None
             except FetchProblem:
                 raise
             except (

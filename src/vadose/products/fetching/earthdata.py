@@ -9,7 +9,6 @@ earthaccess keeps the login, the session and the search up to date with NASA; th
 from __future__ import annotations
 
 import threading
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +25,12 @@ from vadose.products.fetching.base import (
     Wanted,
     checked_name,
 )
+from vadose.products.fetching.gate import ALL
 from vadose.products.fetching.harmony import Harmony
 from vadose.products.fetching.logins import log_in
 from vadose.products.fetching.manifest import Manifest
 from vadose.products.fetching.planning import expected, key_of, period_of
+from vadose.products.fetching.reach import attempts_of, is_unreached, unreached
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.subsets import Subsets
 from vadose.products.fetching.transfer import BUSY, Downloads, Sessions
@@ -65,8 +66,13 @@ class Earthdata(Downloads):
         LoginProblem, MissingExtra
         """
         with self._lock:
+            self.gate.wait(ALL)  # what was refused once is not asked for again for each product
             if self._auth is None:
-                self._auth = log_in(self.servers)
+                try:
+                    self._auth = log_in(self.servers)
+                except FetchProblem as problem:
+                    self.gate.close(problem, ALL)
+                    raise
             return self._auth
 
     def offers(self, wanted: Wanted) -> list[Offer]:
@@ -134,9 +140,18 @@ class Earthdata(Downloads):
                 with warnings.catch_warnings():
                     # of earthaccess about itself
                     warnings.simplefilter("ignore", FutureWarning)
-                    return list(query.get(MOST))
+                    found = list(query.get(MOST))
+                self.gate.is_reached = True
+                return found
             except (RuntimeError, OSError, ValueError) as error:
                 answer = getattr(error.__cause__, "response", None)
+                if is_unreached(error) and attempt >= attempts_of(
+                    self.policy, self.gate, is_unreached=True
+                ):
+                    problem = unreached(self.servers.search, error)
+                    if not self.gate.is_reached:
+                        self.gate.close(problem, ALL)
+                    raise problem from error
                 status = 0 if answer is None else int(answer.status_code)
                 if status in (401, 403):
                     raise LoginProblem(
@@ -151,7 +166,9 @@ class Earthdata(Downloads):
                         found=f"no answer to a search ({status or type(error).__name__})",
                         remedy="Run the same command again later.",
                     ) from error
-                time.sleep(min(self.policy.pause * 2 ** (attempt - 1), self.policy.longest_pause))
+                pause = min(self.policy.pause * 2 ** (attempt - 1), self.policy.longest_pause)
+                self.gate.tell(f"{where}: no answer to a search; again in {pause:.0f} s")
+                self.gate.rest(pause, ALL)
         raise AssertionError("the last attempt returns or raises")
 
     def _session(self) -> requests.Session:

@@ -20,6 +20,8 @@ class Gate:
         self._lock = threading.Lock()
         self._closed: dict[str, FetchProblem] = {}
         self._stopped = threading.Event()
+        #: Whether the archive has answered at all.
+        self.is_reached = False
         #: Told what an archive is doing while nothing comes; whoever shows progress puts itself here.
         self.tell: Callable[[str], None] = _nobody
         #: What is to be said at the end, other than failures.

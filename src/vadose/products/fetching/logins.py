@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from vadose.errors import MissingExtra, VadoseError
 from vadose.products.fetching.accounts import ACCOUNTS, earthdata_strategy
 from vadose.products.fetching.base import LoginProblem
-from vadose.products.fetching.guard import strip
+from vadose.products.fetching.guard import patient, strip
+from vadose.products.fetching.reach import is_unreached, unreached
 from vadose.products.fetching.servers import Servers, is_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ def log_in(servers: Servers) -> Any:
     auth = _guarded(servers)
     try:
         auth.login(strategy=strategy, system=system)
-    except (LoginAttemptFailure, LoginStrategyUnavailable, OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        if is_unreached(error):
+            raise unreached(f"https://{servers.login}/", error) from None
+        raise LoginProblem(
+            account.title, found=f"a login that failed ({type(error).__name__})", remedy=remedy
+        ) from None
+    except (LoginAttemptFailure, LoginStrategyUnavailable, ValueError, KeyError) as error:
         # the text of the error may hold the answer of the server; ours says what to do
         raise LoginProblem(
             account.title, found=f"a login that failed ({type(error).__name__})", remedy=remedy
@@ -93,11 +100,11 @@ def _guarded(servers: Servers) -> Any:
             is_theirs = is_of(host, servers.tokens) and host != servers.login
             bearer = self._bear(request) if is_theirs else ""
             strip(request, host, secrets)
-            answer = super().send(request, *args, **options)
+            answer = super().send(request, *args, **patient(options))
             if answer.status_code == 401 and bearer and self._auth.renew(bearer):
                 answer.close()
                 self._bear(request)
-                answer = super().send(request, *args, **options)
+                answer = super().send(request, *args, **patient(options))
             return answer
 
         def _bear(self, request: requests.PreparedRequest) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from vadose.errors import RecipeProblem
+from vadose.errors import FileProblem, RecipeProblem
 from vadose.grids import Region
 from vadose.products import PRODUCTS
 from vadose.products.base import parse_period
@@ -93,6 +93,8 @@ def plan(wanted: Wanted) -> Planned:
     ------
     RecipeProblem
         A product of days without a period, or variables that the archive does not give.
+    FileProblem
+        A file stands where the folder is to be.
     """
     collection = COLLECTIONS.get(wanted.product)
     pattern = PRODUCTS[wanted.product].pattern if wanted.product in PRODUCTS else "*"
@@ -109,6 +111,7 @@ def plan(wanted: Wanted) -> Planned:
             steps=_steps(wanted, collection, pattern),
         )
     keys = expected(wanted, collection)
+    check_place(wanted.folder)
     cuts = cuts_in(wanted.folder)
     least = wanted_cut(wanted.product, wanted.region, wanted.variables)
     found: Counter[Key] = Counter()
@@ -136,6 +139,25 @@ def plan(wanted: Wanted) -> Planned:
         too_small=too_small,
         may_be_cut=is_cut(wanted.product),
     )
+
+
+def check_place(folder: Path) -> None:
+    """Make sure that a folder is one or can become one, before gigabytes come that have no place.
+
+    Raises
+    ------
+    FileProblem
+    """
+    place = folder.absolute()
+    while not place.exists() and not place.is_symlink():
+        place = place.parent
+    if not place.is_dir():
+        raise FileProblem(
+            place,
+            found="a link that leads nowhere" if place.is_symlink() else "a file",
+            expected=f"a folder for the files of {folder.name}",
+            remedy="Move it away, or choose another folder with --out.",
+        )
 
 
 def _files(folder: Path) -> list[Path]:

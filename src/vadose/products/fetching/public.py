@@ -12,8 +12,9 @@ from rasterio.windows import Window, from_bounds
 
 from vadose.products.collections import COLLECTIONS
 from vadose.products.fetching.base import Absent, FetchProblem, Offer, Policy, Refused, Wanted
-from vadose.products.fetching.gate import Gate
+from vadose.products.fetching.gate import ALL, Gate
 from vadose.products.fetching.planning import expected
+from vadose.products.fetching.reach import unreached
 from vadose.products.fetching.servers import Servers
 from vadose.products.fetching.tiles import corner, degree_tiles
 from vadose.products.fetching.transfer import Downloads, Sessions, open_session
@@ -239,12 +240,18 @@ class Soil:
                     found=f"no such map at the archive ({status})",
                     remedy="It was moved: see its page for the new address.",
                 ) from None
+            if not status:
+                problem = unreached(offer.url, error)
+                if not self.gate.is_reached:
+                    self.gate.close(problem, ALL)
+                raise problem from error
             detail = " ".join(str(error).split())[:200]
             raise FetchProblem(
                 offer.name,
                 found=f"no map that can be read at {offer.url} ({detail})",
                 remedy="Run the same command again later.",
             ) from error
+        self.gate.is_reached = True
         return 0
 
     def close(self) -> None:

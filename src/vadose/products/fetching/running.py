@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from vadose.errors import FileProblem, VadoseError
@@ -113,6 +114,8 @@ def fetch(
     ------
     RunProblem
         Another process downloads into the same place.
+    FileProblem
+        A folder that cannot be made or written to.
     """
     told = Fetched()
     where, how = servers or Servers(), policy or Policy()
@@ -122,19 +125,23 @@ def fetch(
         collection = COLLECTIONS.get(one.product)
         if collection is not None and collection.archive != "by_hand":
             by_root.setdefault(one.folder.parent, []).append(one)
+    show = progress or _silent
     try:
         for root, several in by_root.items():
-            root.mkdir(parents=True, exist_ok=True)
+            _make(root)
             with owned(root):
                 manifest = Manifest(root)
                 todo: dict[Path, Task] = {}
                 for one, need in zip(several, needs_of(several), strict=True):
                     name = COLLECTIONS[one.product].archive
-                    archive = archives.setdefault(name, ARCHIVES[name](where, how))
+                    if name not in archives:
+                        archives[name] = ARCHIVES[name](where, how)
+                    archive = archives[name]
+                    archive.gate.tell = partial(show, 0, 1)
                     for task in _find(one, archive, manifest, need, told, refresh):
                         todo[task.target] = _larger(todo.get(task.target), task)
                 taking = Taking(manifest, () if whole else todo.values(), is_cropping=crop)
-                _take(taking, list(todo.values()), told, progress or _silent)
+                _take(taking, list(todo.values()), told, show)
                 told.notes += taking.notes
                 _tidy(root / WORK)
     finally:
@@ -142,6 +149,18 @@ def fetch(
             archive.close()
             told.notes += archive.gate.notes
     return told
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileProblem(
+            folder,
+            found=f"a folder that cannot be made ({error.strerror})",
+            remedy="Choose another with --out, or name it in the recipe.",
+        ) from error
 
 
 def _find(

@@ -18,6 +18,7 @@ from vadose.products.fetching.contents import is_cut
 from vadose.products.fetching.cuts import Cut, Need, remembered_cut, wanted_cut
 from vadose.products.fetching.gate import Gate
 from vadose.products.fetching.manifest import Manifest
+from vadose.products.fetching.planning import check_place
 
 #: Folder beside the products' for what is half done; no reader looks into it.
 WORK = ".fetching"
@@ -129,6 +130,7 @@ def find_tasks(
     VadoseError
         The archive does not say what it has.
     """
+    check_place(wanted.folder)
     collection = COLLECTIONS[wanted.product]
     key = _search_key(wanted)
     offers = None if refresh else manifest.offers.get(key)

@@ -25,6 +25,7 @@ from vadose.products.fetching.base import (
 )
 from vadose.products.fetching.gate import ALL, Gate
 from vadose.products.fetching.guard import guard
+from vadose.products.fetching.reach import attempts_of, is_unreached, unreached
 from vadose.products.fetching.servers import Servers
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class _Again(Exception):
     why: str
     wait: float | None = None
     is_busy: bool = False
+    is_unreached: bool = False
 
 
 def transfer(
@@ -148,12 +150,19 @@ def transfer(
             attempt, why = attempt + 1, again.why
             # a connection that breaks again and again gets the file too, as long as it brings some of it
             failed = 1 if _size(part) > before else failed + 1
+            if failed >= attempts_of(policy, gate, is_unreached=again.is_unreached):
+                if again.is_unreached and not gate.is_reached:
+                    problem = unreached(offer.url, again.__cause__ or again)
+                    gate.close(problem, ALL)
+                    raise problem from again
+                break
             # unequal pauses, or all threads would come back at once
             pause = policy.pause * 2 ** (failed - 1) * random.uniform(0.8, 1.2)  # noqa: S311
             pause = min(pause if again.wait is None else again.wait, policy.longest_pause)
+            gate.tell(f"{offer.name}: {why}; again in {pause:.0f} s")
             if again.is_busy:
                 gate.hold(pause)
-            elif failed < policy.attempts:
+            else:
                 gate.rest(pause, offer.product)
         except FetchProblem as problem:
             if isinstance(problem, LoginProblem):
@@ -245,6 +254,7 @@ def _attempt(
             headers["If-Range"] = tag_path.read_text(encoding="latin-1")
     try:
         with session.get(offer.url, headers=headers, stream=True, timeout=policy.timeout) as answer:
+            gate.is_reached = True
             _check_answer(answer, offer, part, needs_login)
             is_rest = answer.status_code == 206
             if is_rest and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
@@ -258,7 +268,9 @@ def _attempt(
                 tag_path.write_text(tag, encoding="latin-1")
             _write(answer, part, start, offer, policy, gate)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _Again(f"a connection that broke ({type(error).__name__})") from error
+        raise _Again(
+            f"a connection that broke ({type(error).__name__})", is_unreached=is_unreached(error)
+        ) from error
     _verify(offer, part, part.stat().st_size, whole)
     tag_path.unlink(missing_ok=True)
 
