@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -45,6 +47,19 @@ def whole(recipe, tmp_path_factory):
 
 def digest(run: Path) -> dict[str, str]:
     return {name: sha256(run / name) for name in RESULTS}
+
+
+def test_importances_are_told_of_every_model_with_their_spread(whole):
+    table = pd.read_csv(whole / "importances.csv")
+    assert set(table["model"]) == {"forest", "residual_boosting"}, "those of the blend"
+    assert (table["std"] > 0).any(), "over the repeats"
+    assert np.isfinite(table["std"]).all()
+    assert set(table["unit"]) == {"m3 m-3"}
+    assert (table["samples"] > 100).all()
+    for _, own in table.groupby("model", sort=False):
+        assert own["importance"].is_monotonic_decreasing
+        assert own["importance"].iloc[0] > 3 * own["std"].iloc[0], "something is relied on"
+        assert {"land_cover", "latitude"} <= set(own["predictor"])
 
 
 def test_a_run_folder_holds_what_repeats_and_reports_the_job(whole):

@@ -92,3 +92,23 @@ def test_a_missing_matplotlib_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtra, match=r"pip install 'vadose\[report\]'"):
         new_figure(1, 1)
+
+
+def test_importances_have_a_panel_for_every_model():
+    told = {"std": 0.001, "measure": "growth of the RMSE when shuffled", "unit": "m3 m-3",
+            "samples": 1200.0, "repeats": 5.0, "rmse": 0.02}  # fmt: skip
+    rows = [
+        Importance("elevation", 0.01, model="one", title="The first", **told),
+        Importance("all_predictors", 0.008, model="one", title="The first", **told),
+        Importance("latitude", 0.003, model="one", title="The first", **told),
+        Importance("clay", 0.02, model="two", title="The second", **told),
+    ]
+    first, second = charts.importance_bars(rows).axes
+    labels = [text.get_text() for text in first.get_yticklabels()]
+    assert labels == ["elevation", "latitude"], (
+        "what is made of all predictors is no bar beside single ones"
+    )
+    assert len({bar.get_facecolor() for bar in first.patches}) == 2, "where a place lies is marked"
+    assert first.get_title(loc="left") == "The first · n 1\N{THIN SPACE}200, RMSE 0.0200"
+    assert first.get_xlabel() == "growth of the RMSE when shuffled (m³ m⁻³)"
+    assert second.get_title(loc="left").startswith("The second")

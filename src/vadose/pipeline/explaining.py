@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import vadose
-from vadose.downscale.downscaler import Generative, Residual, load_downscaler
+from vadose.downscale.downscaler import Generative, load_downscaler
 from vadose.errors import MissingExtra, ModelProblem, RecipeProblem, UnknownName, ValueProblem
-from vadose.models.base import Model
 from vadose.models.trees import TreeModel
 from vadose.pipeline.findings import (
     comparison_of,
@@ -26,7 +25,8 @@ from vadose.pipeline.findings import (
 from vadose.pipeline.folder import RunFolder
 from vadose.pipeline.learning import held_back, learned_from, like, observed_part
 from vadose.pipeline.plain import plain
-from vadose.pipeline.scales import Array, Scale, take_scales
+from vadose.pipeline.relying import asked, is_short
+from vadose.pipeline.scales import Scale, take_scales
 from vadose.schema import variable
 from vadose.store import open_cube, replaced
 from vadose.validate.attribution import mean_size, shap_values
@@ -165,23 +165,8 @@ class Explaining:
             "notes": notes_on(getattr(self.downscaler, "targets", ())),
         }
 
-    @property
-    def _is_short(self) -> bool:
-        """Tell whether rows are handed to a model of sequences, as sequences of one step."""
-        return isinstance(self.downscaler, Residual) and self.model.kind == "sequences"
-
-    def _asked(self, model: Model, finer: int = 1) -> Predict:
-        """Ask a model for samples of one scale; a kernel looks as far on the ground as in the product."""
-
-        def predict(X: Array) -> Array:
-            if hasattr(model, "finer"):
-                model.finer = finer
-            return model.predict(X[:, None])[:, 0] if self._is_short else model.predict(X)
-
-        return predict
-
     def _predict(self, scale: Scale) -> Predict:
-        return self._asked(self.model, scale.finer)
+        return asked(self.downscaler, self.model, scale.finer)
 
     def _rng(self, place: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, place])
@@ -295,11 +280,11 @@ class Explaining:
 
         def learn(X: Any, y: Any) -> Predict:
             fresh = like(self.recipe, self.name, self.model)
-            if self._is_short:
+            if is_short(self.downscaler):
                 X, y = X[:, None], y[:, None]
             fresh.fit(X, y)
             step(next(learned), folds)
-            return self._asked(fresh)
+            return asked(self.downscaler, fresh)
 
         return held_out_errors(
             learn,

@@ -34,27 +34,6 @@ def learned_parts(recipe: Recipe, name: str) -> list[str]:
     return own + [part for inner in method.of for part in learned_parts(recipe, inner)]
 
 
-def importances_of(folder: RunFolder) -> str:
-    """Average the importances of the published method's models, summed over each predictor's aspects."""
-    from vadose.downscale.downscaler import Generative, load_downscaler
-
-    total: dict[str, float] = {}
-    for name in learned_parts(folder.recipe, folder.recipe.publish):
-        loaded = load_downscaler(folder / f"models/{name}")
-        fitted = loaded.direct if isinstance(loaded, Generative) else loaded
-        for feature, value in zip(
-            fitted.feature_names_, getattr(fitted.model, "importances_", ()), strict=False
-        ):
-            predictor = feature.split(":")[0]
-            predictor = "land_cover" if predictor.startswith("land_cover_") else predictor
-            total[predictor] = total.get(predictor, 0.0) + float(value)
-    whole = sum(total.values()) or 1.0
-    rows = sorted(total.items(), key=lambda item: -item[1])
-    return "predictor,importance\n" + "".join(
-        f"{name},{value / whole:.6f}\n" for name, value in rows
-    )
-
-
 def product_attributes(folder: RunFolder) -> dict[str, str]:
     """Give the attributes of a run's product: what it is, of what, and under which terms."""
     recipe = folder.recipe

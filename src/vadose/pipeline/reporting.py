@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from vadose.errors import ValueProblem
 from vadose.pipeline.folder import RunFolder, manifest
-from vadose.pipeline.parts import importances_of
 from vadose.pipeline.places import OWN, has_judges, note_on_judges
+from vadose.pipeline.relying import importances_of
 from vadose.report.dates import chosen_places
 from vadose.report.fused import is_fused, write_fused_report
 from vadose.report.html import write_report

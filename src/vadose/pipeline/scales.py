@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from itertools import takewhile
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from vadose.downscale.direct import if_any
 from vadose.downscale.downscaler import Direct, MultiScale, Residual
 from vadose.errors import CubeProblem, ModelProblem
 from vadose.grids import cell_area, coarsened, coordinates, grid_of, lonlat, nesting, snapped
+from vadose.pipeline.baskets import Basket
 from vadose.pipeline.blocks import Blocks
 from vadose.pipeline.conditions import conditions_of
 from vadose.pipeline.folder import RunFolder
@@ -84,36 +86,6 @@ class Scale:
         return replace(self, X=self.X[rows], y=self.y[rows], blocks=self.blocks[rows])
 
 
-class _Basket:
-    """Keep so many of the samples that come along, each with the same chance."""
-
-    def __init__(self, count: int, rng: np.random.Generator) -> None:
-        self.count, self.rng = count, rng
-        self.first: Scale | None = None
-        self.kept: list[npt.NDArray[Any]] = []
-
-    def add(self, taken: Scale) -> None:
-        """Let samples draw a lot each; those with the smallest stay."""
-        self.first = self.first or taken
-        arrays = [self.rng.random(len(taken.X)), taken.X, taken.y, taken.blocks]
-        if self.kept:
-            arrays = [np.concatenate(pair) for pair in zip(self.kept, arrays, strict=True)]
-        rows = np.sort(np.argsort(arrays[0], kind="stable")[: self.count])
-        self.kept = [array[rows] for array in arrays]
-
-    def scale(self) -> Scale:
-        """Give what was kept."""
-        assert self.first is not None  # noqa: S101 - a basket is made for what is put in
-        _, X, y, blocks = self.kept
-        if len(X) < 2:
-            raise CubeProblem(
-                f"cells of {self.first.name}",
-                found=f"{len(X)} complete samples",
-                expected="some to explain a model by",
-            )
-        return replace(self.first, X=X, y=y, blocks=blocks)
-
-
 def take_scales(
     folder: RunFolder,
     downscaler: Direct | Residual,
@@ -156,6 +128,41 @@ def take_scales(
     ModelProblem
         Features that the samples do not have.
     """
+    baskets: dict[str, Basket] = {}
+    for one in _taken(folder, downscaler, known, method):
+        places = int(np.prod(one.X.shape[1:-1]))
+        most = max((learned if one.role == "learned" else samples) // places, 64)
+        baskets.setdefault(one.name, Basket(most, rng)).add(one)
+    return [basket.scale() for basket in baskets.values()]
+
+
+def take_learned(
+    folder: RunFolder,
+    downscaler: Direct | Residual,
+    *,
+    samples: int,
+    rng: np.random.Generator,
+    known: xr.Dataset | None = None,
+    method: str = "",
+) -> Scale:
+    """Take samples of the scale of learning alone, see `take_scales`."""
+    basket: Basket | None = None
+    for one in _taken(folder, downscaler, known, method, only_learned=True):
+        places = int(np.prod(one.X.shape[1:-1]))
+        basket = basket or Basket(max(samples // places, 64), rng)
+        basket.add(one)
+    assert basket is not None  # noqa: S101 - cubes without samples are refused
+    return basket.scale()
+
+
+def _taken(
+    folder: RunFolder,
+    downscaler: Direct | Residual,
+    known: xr.Dataset | None,
+    method: str,
+    *,
+    only_learned: bool = False,
+) -> Iterator[Scale]:
     coarse, fine = open_cube(folder / "coarse.zarr"), open_cube(folder / "fine.zarr")
     known = coarse if known is None else known
     conditions = conditions_of(folder / f"models/{method}")
@@ -169,17 +176,14 @@ def take_scales(
     least = CELLS if downscaler.model.kind == "patches" else 2
     blocks = Blocks.of(grid_of(coarse), coarse[target].sizes.get("time", 1), least=least)
     if isinstance(downscaler, Residual):
-        taken = _residual_scales(downscaler, known, coarse, fine, blocks)
-    elif isinstance(downscaler, MultiScale):
+        yield from _residual_scales(downscaler, known, coarse, fine, blocks, only_learned)
+        return
+    if isinstance(downscaler, MultiScale):
         taken = _several_scales(downscaler, known, fine, blocks)
     else:
         taken = _direct_scales(downscaler, known, fine, blocks)
-    baskets: dict[str, _Basket] = {}
-    for one in taken:
-        places = int(np.prod(one.X.shape[1:-1]))
-        most = max((learned if one.role == "learned" else samples) // places, 64)
-        baskets.setdefault(one.name, _Basket(most, rng)).add(one)
-    return [basket.scale() for basket in baskets.values()]
+    # what was learned from comes first; to look farther takes time
+    yield from takewhile(lambda one: one.role == "learned" or not only_learned, taken)
 
 
 def _same_days(truth: xr.Dataset, coarse: xr.Dataset, target: str) -> tuple[xr.DataArray, GeoBox]:
@@ -297,8 +301,9 @@ def _targets(batch: Samples, part: xr.Dataset, targets: tuple[str, ...]) -> Arra
 
 
 def _residual_scales(
-    residual: Residual, known: xr.Dataset, coarse: xr.Dataset, fine: xr.Dataset, blocks: Blocks
-) -> Iterator[Scale]:
+    residual: Residual, known: xr.Dataset, coarse: xr.Dataset, fine: xr.Dataset, blocks: Blocks,
+    only_learned: bool,
+) -> Iterator[Scale]:  # fmt: skip
     """Give coarse cells within larger ones, and finer cells within coarse ones, as they are predicted."""
     if residual.model.kind == "patches":
         raise ModelProblem(
@@ -313,6 +318,8 @@ def _residual_scales(
         sample, values = residual.departures(learned)
         number = blocks.number(step, *_places(sample, grid_of(learned)))
         yield Scale(cell_size(grid_of(coarse)), "learned", sample.table, values, number)
+        if only_learned:
+            continue
         moment = _at(fine, step)
         truth = moment[target].astype("f8") if target in moment else None
         given = _at(coarse[[target]], step)[target].astype("f8")

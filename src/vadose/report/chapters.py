@@ -210,13 +210,14 @@ def _score_table(run: Run, order: Sequence[str]) -> pd.DataFrame:
 def model(run: Run, explained: Explanation | None) -> Chapter:
     """Tell what the method relies on: importances of its own, and sensitivity where it was explained."""
     plates = []
-    if run.importances:
-        first = run.importances[0].predictor.replace("_", " ")
+    single = [row for row in run.importances if row.predictor != charts.TOGETHER]
+    if single:
+        first = charts.predictor_words(single[0].predictor)
         plates.append(
             Plate(
                 "importances",
                 lambda: charts.importance_bars(run.importances),
-                f"Bars of the importance of {len(run.importances)} predictors, {first} first.",
+                f"Bars of the importance of {len({row.predictor for row in single})} predictors, {first} first.",
                 lambda: pd.DataFrame(map(vars, run.importances)),
             )
         )
@@ -236,7 +237,13 @@ def model(run: Run, explained: Explanation | None) -> Chapter:
                 lambda: pd.DataFrame([dict(row) for row in explained.sensitivity]),
             ),
         ]
-    return Chapter({"explained": explained}, tuple(plates))
+    told = {
+        "explained": explained,
+        "models": len({row.model for row in single}),
+        "position": [name for name in charts.POSITION if name in {row.predictor for row in single}],
+        "together": [row for row in run.importances if row.predictor == charts.TOGETHER],
+    }
+    return Chapter(told, tuple(plates))
 
 
 def fit(run: Run) -> Chapter:

@@ -34,6 +34,15 @@ Array = npt.NDArray[np.floating]
 
 #: Predictors beyond which the chart says how many more there are.
 MOST_PREDICTORS = 20
+#: Predictors that say where a place lies.
+POSITION = ("latitude", "longitude")
+#: What is made of all predictors: local regressions of the target on them.
+TOGETHER = "all_predictors"
+_PREDICTORS = {
+    "soil_moisture": "coarse soil moisture, and around",
+    "temperature_contrast": "surface − air temperature",
+    TOGETHER: "local regressions on all predictors",
+}
 
 
 def scatter_density(pairs: Pairs, *, unit: str) -> Figure:
@@ -254,29 +263,64 @@ def _references(axes: Axes, values: dict[str, float]) -> None:
 
 
 def importance_bars(importances: Sequence[Importance]) -> Figure:
-    """Draw how much the method relies on each predictor, the largest on top."""
-    shown = list(importances)[:MOST_PREDICTORS]
-    figure = new_figure(6.2, 0.25 * len(shown) + 0.75)
-    axes = figure.subplots()
+    """Draw how much each model of the method relies on each predictor, the largest on top.
+
+    What is made of all predictors together is no bar beside single ones; where a place lies is marked, as a
+    model may know places by heart.
+    """
+    models = list(dict.fromkeys(row.model for row in importances))
+    rows_of = {
+        model: [row for row in importances if row.model == model and row.predictor != TOGETHER]
+        for model in models
+    }
+    most = max(min(len(rows), MOST_PREDICTORS) for rows in rows_of.values())
+    figure = new_figure(6.2 if len(models) == 1 else 9.6, 0.25 * most + 1.05)
+    panels = figure.subplots(1, len(models), squeeze=False)[0]
+    for axes, rows in zip(panels, rows_of.values(), strict=True):
+        _importance_panel(axes, rows, named=len(models) > 1)
+    return figure
+
+
+def _importance_panel(axes: Axes, rows: Sequence[Importance], *, named: bool) -> None:
     clear_axes(axes, grid="x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    rows = range(len(shown))
-    axes.barh(rows, [row.importance for row in shown], height=0.62, color=BETTER)
+    shown = rows[:MOST_PREDICTORS]
+    at = range(len(shown))
+    colours = [WORSE if row.predictor in POSITION else BETTER for row in shown]
+    axes.barh(at, [row.importance for row in shown], height=0.62, color=colours)
     axes.errorbar(
         [row.importance for row in shown],
-        rows,
+        at,
         xerr=[row.std if np.isfinite(row.std) else 0.0 for row in shown],
         fmt="none",
         ecolor=INK,
         elinewidth=0.8,
     )
-    axes.set_yticks(rows, [short(row.predictor.replace("_", " ")) for row in shown])
+    axes.set_yticks(at, [short(predictor_words(row.predictor)) for row in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    more = len(importances) - len(shown)
-    label = "importance" + (f" (and {more} smaller ones)" if more > 0 else "")
-    axes.set_xlabel(label, fontsize=8.5, color=INK)
-    return figure
+    axes.locator_params(axis="x", nbins=5)
+    if not rows:
+        return
+    first = rows[0]
+    unit = f" ({pretty_unit(first.unit)})" if first.unit else ""
+    more = f"\nand {len(rows) - len(shown)} smaller ones" if len(rows) > len(shown) else ""
+    axes.set_xlabel(f"{first.measure}{unit}{more}", fontsize=8.5, color=INK)
+    title = [short(first.title or first.model, 34)] if named else []
+    if np.isfinite(first.samples):
+        title.append(f"n {whole(first.samples)}, RMSE {number(first.rmse, 4)}")
+    set_title(axes, " · ".join(title))
+
+
+def predictor_words(name: str) -> str:
+    """Name a predictor, or what is made of some, in words.
+
+    Examples
+    --------
+    >>> predictor_words("land_cover"), predictor_words("temperature_contrast")
+    ('land cover', 'surface − air temperature')
+    """
+    return _PREDICTORS.get(name, name.replace("_", " "))
 
 
 def closure_histogram(residual: Array, *, unit: str) -> Figure:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from vadose.report.charts import POSITION
 from vadose.report.runs import Run
 from vadose.report.scene import day_words
 from vadose.report.tables import cell_size, whole
@@ -51,7 +52,7 @@ def tell_choices(run: Run) -> list[tuple[str, str]]:
         ("Period", period),
         ("Coarse target", _sources(build, "target")),
         ("Other sources", _sources(build, None)),
-        ("Predictors", _predictors(recipe)),
+        ("Predictors", _predictors(recipe, run)),
         ("Method", _method(recipe, method)),
         ("Kept from learning", _hold(recipe)),
         ("Truth", "the target at its own resolution, withheld; models see its means only" if build.get("withhold") else ""),
@@ -81,11 +82,13 @@ def _sources(build: dict[str, Any], use: str | None) -> str:
     return ", ".join(str(one.get("product", "")) for one in known if one.get("use") == use)
 
 
-def _predictors(recipe: dict[str, Any]) -> str:
+def _predictors(recipe: dict[str, Any], run: Run) -> str:
     names = recipe.get("predictors")
     if not isinstance(names, list):
         return ""
-    return ", ".join(str(name).replace("_", " ") for name in names)
+    # where a place lies is a feature that no recipe lists
+    place = [row.predictor for row in run.importances if row.predictor in POSITION]
+    return ", ".join(str(name).replace("_", " ") for name in [*names, *sorted(set(place))])
 
 
 def _method(recipe: dict[str, Any], method: dict[str, Any]) -> str:
