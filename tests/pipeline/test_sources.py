@@ -204,6 +204,12 @@ def test_a_part_of_the_coarse_field_that_is_held_back_is_something_to_judge_by(f
     assert not (files / "run/scores.json").exists()
     with pytest.raises(RunProblem, match="found a finished run"):
         pipeline.run(recipe, files / "run")
+    bars = []
+    with pytest.raises(
+        ValueProblem, match="--date: found 2031-01-01, expected a date of the product"
+    ):
+        pipeline.report(files / "run", dates=["2031-01-01"], progress=bars.append)
+    assert bars == []  # told before a bar is shown
 
 
 @pytest.mark.parametrize(
