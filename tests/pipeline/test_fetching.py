@@ -77,6 +77,30 @@ def test_versions_are_named_by_product(recipe):
         wanted_of(recipe, versions=["SPL3SMPE=007"])
 
 
+def test_the_plan_shows_the_version_that_is_asked_for(recipe, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ("fetch", recipe, "--plan", "--collection", "SPL3SMP_E=007")
+    assert call(*words, monkeypatch=monkeypatch) == 0
+    text = capsys.readouterr().out
+    assert "SPL3SMP_E: SPL3SMP_E 007" in text
+    assert "ERA5_LAND: derived-era5-land-daily-statistics\n" in text
+    assert "MISSING" in text or "found" in text
+
+
+def test_a_version_is_of_an_archive_that_is_asked_for_one(recipe):
+    with pytest.raises(
+        RecipeProblem, match="COPERNICUS_DEM, whose archive is asked for no version"
+    ):
+        wanted_of(recipe, versions=["COPERNICUS_DEM=7"])
+
+
+def test_a_misspelt_variable_is_not_taken_for_all_of_them(recipe):
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(text.replace("[precipitation]", "[precipitaton]"), encoding="utf-8")
+    with pytest.raises(UnknownName, match="variable of source IMERG_DAILY 'precipitaton'"):
+        wanted_of(recipe)
+
+
 def test_own_files_and_the_sample_are_not_wanted():
     assert wanted_of(EXAMPLES / "sample.yaml") == []
     assert wanted_of(EXAMPLES / "delaware.yaml") == []

@@ -276,6 +276,13 @@ def request(**headers: str) -> requests.PreparedRequest:
     return requests.Request("GET", "https://x.nasa.gov/", headers=headers).prepare()
 
 
+def test_a_log_of_all_there_is_holds_no_signature(served, wanted, named, caplog):
+    with caplog.at_level(logging.DEBUG):
+        assert get(wanted).files == 4
+    assert f"/data/{smap(1)}?..." in caplog.text
+    assert SIGNATURE not in caplog.text
+
+
 def test_a_client_without_a_limit_is_given_one():
     """A firewall that drops what is sent would hold a login for good."""
     assert patient({"timeout": None, "stream": True}) == {"timeout": TIMEOUT, "stream": True}

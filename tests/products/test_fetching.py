@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -20,8 +21,8 @@ from rasterio.transform import from_origin
 from vadose.errors import FileProblem
 from vadose.products import PRODUCTS
 from vadose.products.collections import COLLECTIONS
-from vadose.products.fetching import Policy, Servers, Wanted, fetch, origin_of
-from vadose.products.fetching.accounts import ACCOUNTS, has_credentials
+from vadose.products.fetching import Policy, Servers, Wanted, fetch, origin_of, plan
+from vadose.products.fetching.accounts import ACCOUNTS, complaint, has_credentials
 from vadose.products.fetching.base import FetchProblem, checked_name
 from vadose.products.fetching.reach import unreached
 
@@ -370,6 +371,75 @@ def test_an_address_that_is_signed_is_not_told():
     assert "s3cret" not in str(problem)
 
 
+def test_a_page_in_place_of_a_public_file_is_told_of_that_file_only(served, tmp_path):
+    """A public archive has no login that could expire; the other tiles come."""
+    names = [
+        f"Copernicus_DSM_COG_30_{place}_00_DEM.tif" for place in ("S35_00_E146", "S36_00_E146")
+    ]
+    served.files.update(dict.fromkeys(names, b"a tile"))
+    served.faults = {names[0]: ["html"]}
+    box = (146.1, -35.9, 146.9, -34.1)
+    told = get(served, Wanted("COPERNICUS_DEM", tmp_path / "data/COPERNICUS_DEM", box))
+    assert (told.files, len(told.failures)) == (1, 1)
+    text = str(told.failures[0].problem)
+    assert "found a web page of 127.0.0.1, expected data. The archive has moved the file" in text
+    assert "login has expired" not in text
+
+
+def test_a_folder_that_is_a_file_is_told_before_anything_comes(served, wanted, tmp_path):
+    wanted.folder.parent.mkdir(parents=True)
+    wanted.folder.write_bytes(b"mine")
+    with pytest.raises(FileProblem, match="found a file, expected a folder for the files of SPL3"):
+        plan(wanted)
+    (failure,) = get(served, wanted).failures
+    assert "Move it away, or choose another folder with --out" in str(failure.problem)
+    assert (served.count(), wanted.folder.read_bytes()) == (0, b"mine")
+    below = replace(wanted, folder=wanted.folder / "data/SPL3SMP_E")
+    with pytest.raises(FileProblem, match="found a folder that cannot be made"):
+        get(served, below)
+
+
+def test_a_folder_may_be_a_link_to_another_disk(served, wanted, tmp_path, monkeypatch):
+    far = tmp_path / "far"
+    far.mkdir()
+    wanted.folder.parent.mkdir(parents=True)
+    wanted.folder.symlink_to(far)
+    real = Path.replace
+
+    def replace_on_one_disk(self, target):
+        if self.suffix == ".part":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_on_one_disk)
+    told = get(served, wanted)
+    assert (told.files, told.failures) == (6, [])
+    assert sorted(path.name for path in far.iterdir()) == [smap(day) for day in range(1, 7)]
+    assert (far / smap(2)).read_bytes() == content(2)
+    assert not (tmp_path / "data/.fetching").exists()
+
+
+def test_a_file_that_is_a_link_is_not_written_through(served, wanted, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine")
+    wanted.folder.mkdir(parents=True)
+    (wanted.folder / smap(1)).symlink_to(precious)
+    assert get(served, wanted).files == 6
+    assert precious.read_bytes() == b"mine"
+    assert not (wanted.folder / smap(1)).is_symlink()
+
+
+def test_a_manifest_that_was_cut_short_loses_its_last_line_and_no_other(served, wanted, tmp_path):
+    get(served, wanted)
+    path = tmp_path / "data/fetched.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:40])
+    (wanted.folder / smap(1)).unlink()
+    get(served, wanted)
+    rows = [line for line in path.read_text().splitlines() if line.startswith('{"file"')]
+    assert json.loads(rows[-1])["file"] == f"SPL3SMP_E/{smap(1)}"
+
+
 # --- names and addresses from the server
 
 
@@ -587,6 +657,21 @@ def test_credentials_are_looked_for_where_clients_look(monkeypatch, tmp_path):
     assert has_credentials("earthdata")
     assert has_credentials("climate_store")
     assert has_credentials("")
+
+
+def test_what_is_wrong_with_a_file_of_credentials_is_said_without_them(monkeypatch, tmp_path):
+    path = tmp_path / "netrc"
+    monkeypatch.setenv("NETRC", str(path))
+    assert complaint("earthdata") == ""
+    path.write_text("machine urs.earthdata.nasa.gov login me password half other-half\n")
+    path.chmod(0o600)
+    assert "cannot be read about its line" in complaint("earthdata")
+    assert "half" not in complaint("earthdata")
+    assert not has_credentials("earthdata") or "EARTHDATA_TOKEN" in os.environ
+    path.write_text("machine urs.earthdata.nasa.gov login me password secret\n")
+    assert complaint("earthdata") == ""
+    path.chmod(0o644)
+    assert complaint("earthdata") == f"{path} can be read by others: chmod 600 {path}"
 
 
 def test_every_account_of_a_collection_is_described():

@@ -88,19 +88,16 @@ def show_plan(planned: Sequence[Planned], *, whole: bool = False) -> None:
         caption="files and sizes are at most, from shipped facts; nothing was asked of any server",
     )
     table.add_column("product", no_wrap=True, min_width=14)
-    table.add_column("collection", overflow="fold", max_width=44)
     table.add_column("period", no_wrap=True, min_width=10)
     for column in ("files (here)", "size", "left"):  # numbers are never cut
         table.add_column(column, justify="right", no_wrap=True, min_width=6)
     table.add_column("account", overflow="fold")
     total = 0.0
     for row in planned:
-        facts = row.collection
         left = row.size * row.left / row.count if row.count else 0.0
         total += left
         table.add_row(
             row.wanted.product,
-            "-" if facts is None else f"{facts.short_name} {facts.version}".strip(),
             "-" if row.wanted.period is None else "\n".join(row.wanted.period),
             f"? ({row.here})" if row.is_by_hand else f"{row.count} ({row.here})",
             "?" if row.is_by_hand else size_of(row.size),
@@ -109,6 +106,7 @@ def show_plan(planned: Sequence[Planned], *, whole: bool = False) -> None:
         )
     console = Console()
     console.print(table)
+    _show_collections(planned)
     boxes = dict.fromkeys(row.wanted.region for row in planned)
     for box in boxes:
         products = ", ".join(row.wanted.product for row in planned if row.wanted.region == box)
@@ -117,6 +115,14 @@ def show_plan(planned: Sequence[Planned], *, whole: bool = False) -> None:
     typer.echo(f"Left to download: about {size_of(total)}; {_free(planned, total)}")
     _show_accounts(planned)
     _show_steps(planned)
+
+
+def _show_collections(planned: Sequence[Planned]) -> None:
+    """Say what the archives call the products: names too long for a column."""
+    for row in planned:
+        if row.collection is not None:
+            version = row.wanted.version or row.collection.version
+            typer.echo(f"{row.wanted.product}: {row.collection.short_name} {version}".strip())
 
 
 def _show_cuts(planned: Sequence[Planned], *, whole: bool) -> None:
@@ -157,7 +163,7 @@ def _account(row: Planned) -> str:
 
 
 def _show_accounts(planned: Sequence[Planned]) -> None:
-    from vadose.products.fetching.accounts import ACCOUNTS
+    from vadose.products.fetching.accounts import ACCOUNTS, complaint
 
     missing = {
         row.collection.account: row.has_account
@@ -171,6 +177,8 @@ def _show_accounts(planned: Sequence[Planned]) -> None:
         if not is_there:
             typer.echo(f"  Register: {account.register}")
             typer.echo(f"  Credentials go into {account.where}")
+        if wrong := complaint(name):
+            typer.echo(f"  Mind: {wrong}")
         pages = {
             row.collection.page
             for row in planned
@@ -214,9 +222,15 @@ def show_fetched(told: Fetched, recipe: Path) -> None:
     )
     for note in told.notes:
         typer.echo(f"Note: {note}")
+    products: dict[str, dict[str, None]] = {}
+    for (
+        failure
+    ) in told.failures:  # what stops an archive stops several products with the same words
+        products.setdefault(f"{failure.problem}", {})[failure.product] = None
     by_product: dict[str, list[str]] = {}
     for failure in told.failures:
-        by_product.setdefault(failure.product, []).append(f"{failure.problem}")
+        text = f"{failure.problem}"
+        by_product.setdefault(", ".join(products[text]), []).append(text)
     if told.failures:
         typer.echo(f"Failed ({len(told.failures)}):")
     for product, texts in by_product.items():
@@ -225,7 +239,8 @@ def show_fetched(told: Fetched, recipe: Path) -> None:
         if len(_counted(texts)) > SHOWN:
             typer.echo(f"  - {product}: {len(_counted(texts)) - SHOWN} more")
     if told.failures:
-        typer.echo("The rest is here. Run the same command again: it goes on where it was.")
+        rest = "The rest is here. " if told.files + told.kept else ""
+        typer.echo(f"{rest}Run the same command again: it goes on where it was.")
     else:
         typer.echo(f"Next: vadose recipe check {recipe}")
 

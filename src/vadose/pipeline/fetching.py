@@ -79,6 +79,10 @@ def _wanted(
     folder = out / source.product if out is not None else _folder(source.paths, origin)
     taken = source.variables or []
     known = variables_of(source.model_copy(update={"rename": {}}))
+    readable = product_of(source).variables
+    for name in taken:
+        if name not in readable:  # left out, it would mean all variables, and gigabytes more
+            raise UnknownName(f"variable of source {source.product}", name, readable)
     return Wanted(
         product=source.product,
         folder=folder or origin / "data" / source.product,
@@ -117,6 +121,13 @@ def _versions(pairs: Sequence[str]) -> dict[str, str]:
             raise RecipeProblem("--collection", found=repr(pair), expected="PRODUCT=VERSION")
         if name not in COLLECTIONS:
             raise UnknownName("product (in --collection)", name, COLLECTIONS)
+        if COLLECTIONS[name].archive != "earthdata":
+            raise RecipeProblem(
+                "--collection",
+                found=f"{name}, whose archive is asked for no version",
+                expected="a product of NASA Earthdata",
+                remedy="Leave it out.",
+            )
         versions[name] = version
     return versions
 

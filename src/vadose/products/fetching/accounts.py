@@ -56,9 +56,35 @@ def has_credentials(account: str) -> bool:
     if account == "earthdata":
         return earthdata_strategy() is not None
     if account == "climate_store":
-        rc = Path(os.environ.get("CDSAPI_RC", "~/.cdsapirc")).expanduser()
-        return bool(os.environ.get("CDSAPI_KEY")) or rc.is_file()
+        return bool(os.environ.get("CDSAPI_KEY")) or _file_of(account).is_file()
     return True
+
+
+def complaint(account: str) -> str:
+    """Say what is wrong with the file of an account's credentials; empty where nothing is, or there is none.
+
+    The text of an error is not shown: of a line that cannot be read, it may show the password.
+    """
+    path = _file_of(account)
+    if not path.exists():
+        return ""
+    try:
+        path.read_bytes()
+        if account == "earthdata":
+            netrc.netrc(str(path))
+    except netrc.NetrcParseError as error:
+        return f"{path} cannot be read about its line {error.lineno}; a password with blanks or # needs quotes"
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{path} cannot be read ({type(error).__name__})"
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        return f"{path} can be read by others: chmod 600 {path}"
+    return ""
+
+
+def _file_of(account: str) -> Path:
+    if account == "earthdata":
+        return Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    return Path(os.environ.get("CDSAPI_RC", "~/.cdsapirc")).expanduser()
 
 
 def earthdata_strategy() -> str | None:
@@ -66,8 +92,8 @@ def earthdata_strategy() -> str | None:
     named = os.environ.get("EARTHDATA_USERNAME") and os.environ.get("EARTHDATA_PASSWORD")
     if named or os.environ.get("EARTHDATA_TOKEN"):
         return "environment"
-    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
     try:
-        return "netrc" if netrc.netrc(str(path)).authenticators(LOGIN_HOST) else None
-    except (OSError, netrc.NetrcParseError):
+        found = netrc.netrc(str(_file_of("earthdata"))).authenticators(LOGIN_HOST)
+        return "netrc" if found else None
+    except (OSError, UnicodeDecodeError, netrc.NetrcParseError):
         return None

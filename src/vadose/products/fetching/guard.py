@@ -6,6 +6,7 @@ whoever asks. What stands here sees every request last, whoever made it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ def guard(
         Hosts, with all below them, by secret: ``Basic`` and ``Bearer`` for what stands in the header
         ``Authorization``, `KEY`. What is not named is sent to nobody.
     """
+    hide_queries()
     adapter = _adapter(servers, secrets)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -55,6 +57,21 @@ def _adapter(servers: Servers, secrets: Mapping[str, tuple[str, ...]]) -> Any:
             return super().send(request, *args, **patient(options))
 
     return Guard()
+
+
+def hide_queries() -> None:
+    """Have urllib3 log no queries, whoever has asked it to log all that there is."""
+    logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Leave out of what urllib3 logs what follows a path: it may be a signature, as good as a password."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            f"{one.partition('?')[0]}?..." if isinstance(one, str) and "?" in one else one
+            for one in record.args
+        )
+    return True
 
 
 def patient(options: dict[str, Any]) -> dict[str, Any]:

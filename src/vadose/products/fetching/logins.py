@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from vadose.errors import MissingExtra, VadoseError
 from vadose.products.fetching.accounts import ACCOUNTS, earthdata_strategy
 from vadose.products.fetching.base import LoginProblem
-from vadose.products.fetching.guard import patient, strip
+from vadose.products.fetching.guard import hide_queries, patient, strip
 from vadose.products.fetching.reach import is_unreached, unreached
 from vadose.products.fetching.servers import Servers, is_of
 
@@ -123,6 +123,7 @@ def _guarded(servers: Servers) -> Any:
 
         def get_session(self) -> requests.Session:
             session: requests.Session = super().get_session()
+            hide_queries()
             session.mount("https://", Guard(self))
             session.mount("http://", Guard(self))
             return session

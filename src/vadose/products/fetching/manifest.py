@@ -37,8 +37,12 @@ class Manifest:
         self.absent: set[str] = set()
         self.jobs: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
+        #: Whether the last line was cut short by a stop: the next one must not be written onto it.
+        self._is_torn = False
         if self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+            self._is_torn = bool(text) and not text.endswith("\n")
+            for line in text.splitlines():
                 self._learn(line)
 
     def _learn(self, line: str) -> None:
@@ -59,7 +63,8 @@ class Manifest:
 
     def _add(self, row: Mapping[str, Any]) -> None:
         with self._lock, self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            stream.write("\n" * self._is_torn + json.dumps(row, ensure_ascii=False) + "\n")
+            self._is_torn = False
 
     def remember_search(self, key: str, offers: list[Offer]) -> None:
         """Remember what an archive offered, so that a second run need not ask."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -49,6 +51,22 @@ class _Came:
     retried: int
     cut_by: str = ""
     came: dict[str, Any] | None = None
+
+
+def _place(part: Path, target: Path, digest: str) -> None:
+    """Give a file its name in one step, also where its folder is a link to another disk."""
+    try:
+        part.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        half = target.with_name(f".half-{digest[:12]}")  # which is no name of a product
+        try:
+            shutil.copyfile(part, half)
+            half.replace(target)
+        finally:
+            half.unlink(missing_ok=True)
+        part.unlink()
 
 
 class Taking:
@@ -102,7 +120,7 @@ class Taking:
                 came = self._cropped(task, came)
         size, digest = came.part.stat().st_size, hashed(came.part)
         task.folder.mkdir(parents=True, exist_ok=True)
-        came.part.replace(task.target)
+        _place(came.part, task.target, digest)
         for left in task.part.parent.glob(f"{task.offer.name}.*"):
             left.unlink(missing_ok=True)
         self.manifest.remember_file(

@@ -266,7 +266,7 @@ def _attempt(
             tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
             if tag and not tag.startswith("W/"):
                 tag_path.write_text(tag, encoding="latin-1")
-            _write(answer, part, start, offer, policy, gate)
+            _write(answer, part, start, offer, policy, gate, needs_login)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Again(
             f"a connection that broke ({type(error).__name__})", is_unreached=is_unreached(error)
@@ -314,10 +314,18 @@ def _check_answer(answer: requests.Response, offer: Offer, part: Path, needs_log
         .lower()
         .startswith(("text/html", "application/xhtml"))
     ):
-        raise _web_page(offer, got.hostname)
+        raise _web_page(offer, got.hostname, needs_login)
 
 
-def _web_page(offer: Offer, host: str | None) -> LoginProblem:
+def _web_page(offer: Offer, host: str | None, needs_login: bool) -> FetchProblem:
+    if not needs_login:  # it says nothing of other files
+        return FetchProblem(
+            offer.name,
+            found=f"a web page of {host}",
+            expected="data",
+            remedy="The archive has moved the file, or a network that wants a login of its own (as in hotels) "
+            "stands between: open the address in a browser, and run the same command again.",
+        )
     return LoginProblem(
         offer.name,
         found=f"a web page of {host}",
@@ -338,7 +346,13 @@ def retry_after(answer: requests.Response) -> float | None:
 
 
 def _write(
-    answer: requests.Response, part: Path, start: int, offer: Offer, policy: Policy, gate: Gate
+    answer: requests.Response,
+    part: Path,
+    start: int,
+    offer: Offer,
+    policy: Policy,
+    gate: Gate,
+    needs_login: bool,
 ) -> None:
     """Write what comes, and give up where it comes too slowly or does not end."""
     limit = offer.size if offer.size is not None else LARGEST
@@ -347,7 +361,7 @@ def _write(
         # what has come is given even where the connection then breaks, other than by iter_content
         while chunk := answer.raw.read1(CHUNK, decode_content=False):
             if total == 0 and chunk.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-                raise _web_page(offer, urlsplit(answer.url).hostname)
+                raise _web_page(offer, urlsplit(answer.url).hostname, needs_login)
             total += len(chunk)
             if total > limit:
                 stream.truncate(0)
