@@ -91,7 +91,7 @@ def test_a_fused_record_has_a_page_of_its_own(fused):
     assert is_fused(fused)
     page = write_fused_report(fused).read_text(encoding="utf-8")
     assert "A &lt;b&gt;small&lt;/b&gt; record" in page
-    assert "keeping the last value gives 0.0400, surely worse" in page
+    assert "keeping the last value gives 0.0400, which is worse on the same" in page
     for words in ("Last value kept", "vadose fuse x.yaml", "and 5 more files", "too narrow"):
         assert words in page
     assert "<script" not in page

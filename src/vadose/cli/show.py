@@ -81,6 +81,29 @@ def show_scores(run: Path) -> None:
             style=style,
         )
     Console().print(table)
+    _ground(scores)
+
+
+def _ground(scores: dict[str, Any]) -> None:
+    """Show the published method's gain on all cells and by condition of the ground, with intervals."""
+    published = scores.get("publish")
+    parts = {
+        "all": {"methods": scores["methods"], "title": "all cells"},
+        **scores.get("strata", {}),
+    }
+    if scores["reference"] != "truth" or published in (None, "nearest"):
+        return
+    for part in parts.values():
+        own, base = (part["methods"][name] for name in (published, "nearest"))
+        gain = own["gain_over_nearest"]
+        ends = [gain.get(f"rmse_{end}") for end in ("lower", "upper")]
+        words = f" ({_signed(ends[0])} to {_signed(ends[1])})" if None not in ends else ""
+        share = part.get("share_of_area")
+        of = f", {share:.0%} of the area" if share is not None else ""
+        typer.echo(
+            f"{part['title']}{of}: RMSE {_number(own['pooled']['rmse'], '.4f')}, copied "
+            f"{_number(base['pooled']['rmse'], '.4f')}, gain {_signed(gain['rmse'] or 0.0)}{words}"
+        )
 
 
 def show_judgement(run: Path) -> None:
@@ -204,12 +227,15 @@ def _of_maps(maps: dict[str, Any], *, is_tiled: bool) -> str:
         "effective_wavelength_km": "resolves waves of {:.0f} km",
         "within_cell_median_r": "R within coarse cells {:.2f}",
         "coarse_cell_edge_jump_ratio": "steps across coarse cells {:.2f} times those inside",
-        "tile_edge_jump_ratio": "across tiles {:.2f} times that",
+        "gap_edge_jump_ratio": "across edges of gaps {:.2f} times those inside",
+        "gap_half_cell_jump_ratio": "on half-cell lines in gaps {:.2f} times",
+        "tile_edge_jump_ratio": "across tiles {:.2f} times those across cells",
         "closure_max": "closed to {:.0e}",
         "rain_lag_days": "answers rain after {:.0f} days",
     }
     if not is_tiled:
-        forms.pop("tile_edge_jump_ratio")  # of the baselines it says nothing
+        for key in ("tile_edge_jump_ratio", "gap_edge_jump_ratio", "gap_half_cell_jump_ratio"):
+            forms.pop(key)  # of the baselines it says nothing
     return ", ".join(
         form.format(maps[key]) for key, form in forms.items() if maps.get(key) is not None
     )
@@ -218,9 +244,14 @@ def _of_maps(maps: dict[str, Any], *, is_tiled: bool) -> str:
 def _gain(gain: dict[str, float | None]) -> str:
     if gain["lower"] is None:
         return _number(gain["median"], "+.4f")
-    return " ".join(
-        f"{gain[part]:+.4f}".replace("0.", ".", 1) for part in ("median", "lower", "upper")
-    )
+    return " ".join(_signed(gain[part] or 0.0) for part in ("median", "lower", "upper"))
+
+
+def _signed(value: float) -> str:
+    """Write a gain; one that is not zero does not look like zero."""
+    if value and round(value, 4) == 0:
+        return f"{value:+.0e}".replace("e-0", "e-")
+    return f"{value:+.4f}".replace("0.", ".", 1)
 
 
 def show_explanation(run: Path) -> None:

@@ -211,6 +211,7 @@ def _content(recipe: Recipe, methods: Scores, *, reference: str, weights: str, u
         "weights": weights,
         "n": methods[best]["pooled"]["n"],
         "best": best,
+        "publish": recipe.publish,
         "methods": methods,
     }
 

@@ -100,7 +100,7 @@ class Told:
     Attributes
     ----------
     tone
-        ``good`` where the filler surely beats keeping the last value, else ``mixed`` or ``bad``.
+        ``good`` where the filler beats keeping the last value, else ``mixed`` or ``bad``.
     table
         ``gap_scores.csv``; None where it is not there.
     """
@@ -174,10 +174,16 @@ def _judge(found: Fusion) -> tuple[str, str]:
         return f"{sentence}.", "mixed"
     sentence += f"; keeping the last value gives {number(row.rmse, 4)}"
     if naive.ratio_lower > 1:
-        return f"{sentence}, surely worse.", "good"
+        return (
+            f"{sentence}, which is worse on the same hidden values (the 95 % interval of the ratio holds no 1).",
+            "good",
+        )
     if naive.ratio_upper < 1:
-        return f"{sentence}, surely better.", "bad"
-    return f"{sentence}: the difference may be chance.", "mixed"
+        return (
+            f"{sentence}, which is better on the same hidden values (the 95 % interval of the ratio holds no 1).",
+            "bad",
+        )
+    return f"{sentence}: not shown to differ.", "mixed"
 
 
 def _row(found: Fusion, row: FillerRow) -> tuple[str, str, tuple[Cell, ...]]:

@@ -184,10 +184,19 @@ def _views(judged: Judged) -> list[Group]:
             kind = "baseline" if name in ("nearest", "smooth") else ""
             kind = "best" if name == judged.summary.publish else kind
             undefined = spreads["r"].undefined if "r" in spreads else 0
-            remark = f"R undefined at {undefined}, counted as 0" if undefined else ""
+            remark = _undefined(undefined, gain)
             rows.append(Line(judged.title(name), tuple(cells), kind, remark))
         groups.append(Group(VIEWS.get(view, view.replace("_", " ")), tuple(rows)))
     return groups
+
+
+def _undefined(count: int, gain: GainOver | None) -> str:
+    """Say where a product does not vary: R is counted as 0 there, and where that is most of them nothing is gained."""
+    if not count:
+        return ""
+    if gain is not None and not np.isfinite(gain.median):
+        return f"does not vary at {count}: no gain is told"
+    return f"R undefined at {count}, counted as 0"
 
 
 def _spread_cell(spread: Spread | None, digits: int, *, signed: bool = False) -> Cell:
