@@ -62,8 +62,6 @@ def time_series(
     for axes, station in zip(panels, series.drawn, strict=True):
         clear_axes(axes, grid="y")
         own = series.pairs.sel(station=station)
-        if series.rain is not None:
-            _rain(axes, times, series.rain.sel(station=station).values)
         if "lower" in own and "upper" in own:
             stamps, (lower, upper) = with_breaks(times, own["lower"].values, own["upper"].values)
             axes.fill_between(stamps, lower, upper, color=BETTER, alpha=0.13, linewidth=0, zorder=2)
@@ -75,6 +73,10 @@ def time_series(
                 is_own = name == published
                 _line(axes, times, value, colours[name], width=1.5 if is_own else 1.2, order=4 if is_own else 3)  # fmt: skip
         axes.plot(times, own["reading"].values, ".", color=MEASURED, markersize=3.4, zorder=5)
+        if series.rain is not None:
+            low, high = axes.get_ylim()  # the bars hang above what they are compared with
+            axes.set_ylim(low, high + 0.5 * (high - low))
+            _rain(axes, times, series.rain.sel(station=station).values)
         network = str(own["network"].item()) if "network" in own.coords else ""
         scores = own["value"].sel(product=published).where(own["is_pair"])
         set_title(axes, " · ".join(filter(None, [network, station, _score_words(scores.values, own["reading"].values)])))  # fmt: skip
