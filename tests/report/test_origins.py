@@ -9,7 +9,7 @@ import xarray as xr
 from vadose.report import origins
 from vadose.report.origins import Origins, count_origins
 from vadose.report.runs import read_run
-from vadose.report.verdict import facts, remarks_on
+from vadose.report.verdict import facts, remarks_on, warning_of
 from vadose.schema import VARIABLES
 
 from .conftest import make_run
@@ -53,18 +53,17 @@ def test_what_is_mostly_extrapolated_is_said_in_the_head(flagged):
     folder, *_ = flagged
     run = read_run(folder)
     told = count_origins(run)
-    text = " ".join(remarks_on(run, told))
+    text = " ".join((*warning_of(told), *remarks_on(run)))
     assert f"Of its values {told.outside_words} are extrapolated" in text
     assert "of those that fill gaps" in text
     assert "carries no uncertainty" in text
-    fact = {one.label: one for one in facts(run, told)}["Inside the range learned from"]
+    fact = {one.label: one for one in facts(run, told)}["Inside the range trained on"]
     assert fact.value == told.inside_words
 
 
-def test_a_product_inside_its_range_is_not_warned_of(flagged):
-    run = read_run(flagged[0])
+def test_a_product_inside_its_range_is_not_warned_of():
     counts = dict.fromkeys([(False, True), (True, False), (True, True)], 0) | {(False, False): 9}
-    assert "extrapolated" not in " ".join(remarks_on(run, Origins(counts, 1, 1)))
+    assert warning_of(Origins(counts, 1, 1)) == ()
 
 
 def test_a_product_without_flags_tells_nothing(tmp_path):
@@ -90,7 +89,7 @@ def test_frozen_ground_is_said_in_the_head(tmp_path):
         "unfrozen": {"title": "unfrozen", "n": 10, "share_of_area": 0.4, "methods": part}
     }
     path.write_text(json.dumps(scores))
-    text = " ".join(remarks_on(read_run(folder), None))
+    text = " ".join(remarks_on(read_run(folder)))
     assert "60 % of the area judged is frozen" in text
     assert "the RMSE is 0.0200, 20\xa0% lower than that of the copied coarse value" in text
     assert "(not shown to differ)" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from calendar import month_name
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def tell_stations(judged: Judged, *, told_already: Sequence[str] = ()) -> Told:
     gain = _gain_of(judged, summary.publish)
     tone = "" if gain is None else "better" if gain.lower > 0 else "worse" if gain.upper < 0 else ""
     return Told(
-        verdict=summary.verdict,
+        verdict=re.sub(r"(?<=[ (])-(?=\d)", "−", summary.verdict),
         tone=tone,
         facts=_facts(judged, nearest.interval if nearest is not None else ""),
         views=tuple(_views(judged)),

@@ -188,17 +188,22 @@ def _remarks(scores: Scores, published: str, found: Standings) -> tuple[str, ...
     return tuple(remarks)
 
 
-def remarks_on(run: Run, origins: Origins | None) -> tuple[str, ...]:
-    """Say at the head of the page what the numbers there are worth: frozen ground, extrapolation, no uncertainty."""
+def warning_of(origins: Origins | None) -> tuple[str, ...]:
+    """Warn at the head of the page where most of the product is extrapolated."""
+    if origins is None or origins.inside_share >= MOSTLY_INSIDE:
+        return ()
+    return (
+        f"Of its values {origins.outside_words} are extrapolated: a predictor lies beyond all that the model "
+        f"has learned from{origins.filled_words}. There nothing tells that its pattern is right.",
+    )
+
+
+def remarks_on(run: Run) -> tuple[str, ...]:
+    """Say at the head of the page what the numbers there are worth: of frozen ground, and without uncertainty."""
     remarks = []
     frozen = _frozen(run)
     if frozen:
         remarks.append(frozen)
-    if origins is not None and origins.inside_share < MOSTLY_INSIDE:
-        remarks.append(
-            f"Of its values {origins.outside_words} are extrapolated: a predictor lies beyond all that the model "
-            f"has learned from{origins.filled_words}. There nothing tells that its pattern is right."
-        )
     if not has_uncertainty(run):
         remarks.append(
             "The product carries no uncertainty: its recipe does not ask for intervals "
@@ -227,12 +232,20 @@ def _frozen(run: Run) -> str:
     )
     if base is not None:
         text += (
-            f", {change(own.pooled.rmse, base.pooled.rmse)} than that of the copied coarse value"
+            f", {_compared(own.pooled.rmse, base.pooled.rmse, 'that of the copied coarse value')}"
         )
     low, high = own.gain_over_nearest.rmse_lower, own.gain_over_nearest.rmse_upper
     if np.isfinite([low, high]).all() and low <= 0 <= high:
         text += " (not shown to differ)"
     return f"{text}."
+
+
+def _compared(error: float, base: float, what: str) -> str:
+    """Say how an error compares with another one."""
+    words = change(error, base)
+    return (
+        f"{words} {'as' if words == 'the same' else 'than'} {what}" if words else f"beside {what}"
+    )
 
 
 def facts(run: Run, origins: Origins | None = None) -> list[Fact]:
@@ -257,7 +270,7 @@ def facts(run: Run, origins: Origins | None = None) -> list[Fact]:
     inside = (
         []
         if origins is None
-        else [Fact("Inside the range learned from", origins.inside_words, f"of {origins.counted}")]
+        else [Fact("Inside the range trained on", origins.inside_words, f"of {origins.counted}")]
     )
     if not run.is_scored:
         return [size, Fact("Dates", whole(run.product.sizes.get("time", 1))), *inside]
