@@ -265,7 +265,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        body = content[start:stop]
+        body = content[told:][: stop - start]
         if fault == "cut":
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True

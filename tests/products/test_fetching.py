@@ -24,6 +24,7 @@ from vadose.products.collections import COLLECTIONS
 from vadose.products.fetching import Policy, Servers, Wanted, fetch, origin_of, plan
 from vadose.products.fetching.accounts import ACCOUNTS, complaint, has_credentials
 from vadose.products.fetching.base import FetchProblem, checked_name
+from vadose.products.fetching.gate import Gate
 from vadose.products.fetching.reach import unreached
 
 pytest.importorskip("earthaccess")
@@ -145,6 +146,16 @@ def test_a_rest_of_another_place_is_not_added(served, wanted):
     assert (wanted.folder / smap(4)).read_bytes() == served.files[smap(4)]
 
 
+def test_a_rest_of_another_place_is_not_added_where_no_checksum_would_tell(served, tmp_path):
+    name = "Copernicus_DSM_COG_30_S35_00_E146_00_DEM.tif"
+    served.files[name] = content(7)
+    served.faults = {name: ["cut", "nowhere"]}
+    box = (146.1, -34.9, 146.9, -34.1)
+    tiles = Wanted("COPERNICUS_DEM", tmp_path / "data/COPERNICUS_DEM", box)
+    assert get(served, tiles).failures == []
+    assert (tiles.folder / name).read_bytes() == content(7)
+
+
 def test_a_download_that_was_stopped_is_gone_on_with(served, wanted, tmp_path):
     part = tmp_path / "data/.fetching/SPL3SMP_E" / f"{smap(5)}.part"
     part.parent.mkdir(parents=True)
@@ -172,6 +183,22 @@ def test_a_server_that_drips_is_given_up_and_asked_for_the_rest(served, wanted):
     assert (told.files, told.failures) == (1, [])
     assert told.retried >= 1
     assert served.ranges(smap(6))[-1].startswith("bytes=")
+
+
+def test_a_busy_server_is_left_alone_by_all_threads(served, wanted, monkeypatch):
+    held, rested = [], []
+    monkeypatch.setattr(Gate, "hold", lambda _, seconds: held.append(seconds))
+    served.faults = {smap(3): ["429"], smap(5): ["500"]}
+    assert get(served, wanted).files == 6
+    assert len(held) == 1  # 500 is of that file only
+    monkeypatch.undo()
+    gate = Gate()
+    monkeypatch.setattr(gate, "rest", lambda seconds, product: rested.append(seconds))
+    gate.wait("SPL3SMP")
+    gate.hold(30.0)
+    gate.wait("SPL3SMP")
+    assert len(rested) == 1
+    assert 29 < rested[0] <= 30
 
 
 def test_a_busy_search_is_asked_again(served, wanted):
@@ -449,6 +476,7 @@ EVIL = [
     "..%2f..%2fevil.h5",
     "C:\\evil.h5",
     "SMAP_L3_SM_P_E_20191201_R18290_001.h5\n",
+    "SMAP_L3_SM_P_E_20191201_R18290_001.h5.exe",
     "SMAP_L3_SM_P_E_" + "2" * 5000 + "_R18290_001.h5",
     ".SMAP_L3_SM_P_E_20191201_R18290_001.h5",
     "",
