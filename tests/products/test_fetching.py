@@ -8,12 +8,14 @@ import os
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import requests
+import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
@@ -25,7 +27,7 @@ from vadose.products.fetching import Policy, Servers, Wanted, fetch, origin_of, 
 from vadose.products.fetching.accounts import ACCOUNTS, complaint, has_credentials
 from vadose.products.fetching.base import FetchProblem, checked_name
 from vadose.products.fetching.gate import Gate
-from vadose.products.fetching.reach import unreached
+from vadose.products.fetching.reach import is_unreached, unreached
 
 pytest.importorskip("earthaccess")
 pytest.importorskip("cdsapi")
@@ -390,6 +392,30 @@ def test_an_archive_that_has_answered_is_worth_all_attempts(served, tmp_path, mo
     tiles = Wanted("COPERNICUS_DEM", tmp_path / "data/COPERNICUS_DEM", box)
     told = get(served, tiles, policy=replace(QUICK, attempts=6, workers=1))
     assert (told.files, told.failures, len(refused)) == (2, [], 5)
+
+
+def test_a_server_that_hangs_up_has_been_reached():
+    new = urllib3.exceptions.NewConnectionError(None, "refused")
+    nobody = requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", new))
+    hung_up = requests.ConnectionError(urllib3.exceptions.ProtocolError("aborted"))
+    wrapped = RuntimeError("of a client")
+    wrapped.__cause__ = nobody
+    assert is_unreached(nobody)
+    assert is_unreached(wrapped)
+    assert is_unreached(requests.ConnectTimeout())
+    assert not is_unreached(hung_up)
+    assert not is_unreached(requests.ReadTimeout())
+    assert not is_unreached(ValueError())
+
+
+def test_what_an_archive_may_still_add_to_is_searched_anew(served, wanted):
+    day = datetime.now(UTC).date() - timedelta(days=20)
+    name = f"SMAP_L3_SM_P_E_{day:%Y%m%d}_R19240_001.h5"
+    served.granules.clear()
+    served.add_granule(name, content(1))
+    recent = replace(wanted, period=(str(day), str(day + timedelta(days=1))))
+    assert (get(served, recent).files, served.count("/search")) == (1, 1)
+    assert (get(served, recent).kept, served.count("/search")) == (1, 2)
 
 
 def test_an_address_that_is_signed_is_not_told():
