@@ -134,7 +134,7 @@ def test_a_hat_with_many_negative_variances_shows_its_share_alone(
     xr.Dataset(
         {"error_sd": (("product", "y", "x"), np.full((3, *grid.shape), 0.0123))},
         coords={**coordinates(grid), "product": names},
-    ).to_zarr(run / "validation/three_cornered_hat.zarr", consolidated=False)
+    ).to_zarr(run / "validation/three_cornered_hat.zarr", consolidated=False, zarr_format=2)
     page = write_report(run, with_files=False).read_text()
     assert ("0.0123" in page) is is_shown
     assert ("Figure hat" in page) is is_shown

@@ -214,8 +214,15 @@ def _one(
 
 def _words(grid: GeoBox) -> str:
     code = f"EPSG:{grid.crs.epsg}" if grid.crs is not None and grid.crs.epsg else "a CRS of its own"
-    unit = "degrees" if grid.crs is not None and grid.crs.geographic else "m"
-    return f"{abs(grid.affine.a):g} {unit} ({code})"
+    step = abs(grid.affine.a)
+    if grid.crs is None or not grid.crs.geographic:
+        return f"{step:g} m ({code})"
+    # a whole part of a degree says more than the first digits of its endless decimals
+    parts = round(1 / step)
+    is_part = (
+        parts > 1 and abs(step * parts - 1) < 1e-6 and abs(float(f"{step:g}") / step - 1) > 1e-9
+    )
+    return f"{f'1/{parts}' if is_part else f'{step:g}'} degrees ({code})"
 
 
 def _fractions(

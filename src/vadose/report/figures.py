@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -211,16 +211,17 @@ def _ring(grid: GeoBox, size: int = 40) -> npt.NDArray[np.float64]:
 
 
 def add_colour_bar(
-    figure: Figure, image: AxesImage, axes: list[Axes], label: str, *, shrink: float = 0.6
-) -> None:
-    """Draw a horizontal colour bar below some panels."""
+    figure: Figure, image: AxesImage, axes: list[Axes], label: str, *, shrink: float = 0.6,
+    extend: Literal["neither", "both", "max"] = "both",
+) -> None:  # fmt: skip
+    """Draw a horizontal colour bar below some panels; its ends are open where values may lie beyond."""
     from matplotlib.ticker import MaxNLocator
 
     bar = figure.colorbar(
         image,
         ax=axes,
         orientation="horizontal",
-        extend="both",
+        extend=extend,
         shrink=shrink,
         aspect=38 if shrink < 0.9 else 22,
         pad=0.025,

@@ -115,7 +115,7 @@ def _tell(cube: xr.Dataset, told: Told) -> tuple[dict[str, Any], list[Plate]]:
     layers = []
     if f"{TARGET}_uncertainty" in cube:
         field, count = mean_over_dates(cube[f"{TARGET}_uncertainty"])
-        layers.append(Layer(f"Uncertainty of filled values, mean over {count} dates", field))
+        layers.append(Layer(f"Standard error of filled values, mean over {count} dates", field))
     if f"{TARGET}_lower" in cube and f"{TARGET}_upper" in cube:
         upper, count = mean_over_dates(cube[f"{TARGET}_upper"])
         lower, _ = mean_over_dates(cube[f"{TARGET}_lower"])
@@ -127,7 +127,7 @@ def _tell(cube: xr.Dataset, told: Told) -> tuple[dict[str, Any], list[Plate]]:
                 lambda: draw_layers(
                     layers, grid, label="standard error, width of the interval", unit=unit
                 ),
-                "Maps of the mean uncertainty of filled values and of the width of their intervals.",
+                "Maps of the mean standard error of filled values and of the width of their intervals.",
                 lambda: layers_table(layers, grid),
             )
         )

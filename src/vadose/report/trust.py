@@ -159,14 +159,14 @@ def draw_layers(layers: Sequence[Layer], grid: GeoBox, *, label: str, unit: str)
         draw_graticule(panel, frame, labels=not frame.is_global and panel is axes[0])
         set_title(panel, short(layer.title, 52))
         if layer.is_share:
-            add_colour_bar(figure, image, [panel], "share of dates", shrink=0.8)
+            add_colour_bar(figure, image, [panel], "share of dates", shrink=0.8, extend="neither")
         elif len(measured) < len(layers):
-            add_colour_bar(figure, image, [panel], label, shrink=0.8)
+            add_colour_bar(figure, image, [panel], label, shrink=0.8, extend="max")
     for panel in axes[len(layers) :]:
         panel.set_visible(False)
     if measured and len(measured) == len(layers):
         words = f"{label} ({pretty_unit(unit)})" if unit else label
-        add_colour_bar(figure, image, list(axes[: len(layers)]), words)
+        add_colour_bar(figure, image, list(axes[: len(layers)]), words, extend="max")
     draw_scale_bar(axes[0], frame)
     return figure
 
