@@ -71,6 +71,6 @@ def _gain(gain: Gain, own: Method | StratumScores, nearest: Method | StratumScor
     note, tone = change(own.pooled.rmse, nearest.pooled.rmse), ""
     low, high = gain.rmse_lower, gain.rmse_upper
     if np.isfinite([low, high]).all():
-        note += f", {signed(low)} to {signed(high)}"
+        note += f"\n{signed(low)} to {signed(high)}"
         tone = "better" if low > 0 else "worse" if high < 0 else ""
     return Cell(number(gain.rmse, 4, signed=True), tone=tone, note=note)

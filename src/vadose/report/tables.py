@@ -150,7 +150,7 @@ def _gain_cell(scores: Scores, name: str, baseline: str, standings: Standings) -
     tone = standing.kind if is_decided_here and standing.kind in ("better", "worse") else ""
     note = change(method.pooled.rmse, base)
     if is_decided_here and standing.has_interval:
-        note += f", {signed(standing.lower)} to {signed(standing.upper)}"
+        note += f"\n{signed(standing.lower)} to {signed(standing.upper)}"
     return Cell(number(over.rmse, 4, signed=True), tone=tone, note=note)
 
 
