@@ -105,7 +105,8 @@ def test_a_request_that_waits_longer_than_we_do_stays_in_the_queue_and_is_gone_o
 
 
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs behind a shell ignores it
 from archive_server import Archive
 import vadose.pipeline.fetching, vadose.products.fetching.running as running
 from vadose.products.fetching import Policy
