@@ -87,7 +87,9 @@ def test_the_product_opens_as_cf_netcdf_with_origin_and_closure(whole):
 def test_scores_stand_beside_the_coarse_input(whole):
     scores = json.loads((whole / "scores.json").read_text())
     methods = scores["methods"]
-    assert methods["nearest"]["gain_over_nearest"] == {"rmse": 0.0, "r": 0.0, "within_cell_r": 0.0}
+    none = {"rmse": 0.0, "r": 0.0, "within_cell_r": 0.0, "rmse_lower": None, "rmse_upper": None}
+    assert methods["nearest"]["gain_over_nearest"] == none
+    assert "blocks of" in scores["interval"]
     assert methods["nearest"]["within_cell"]["r"] is None
     assert len({row["pooled"]["n"] for row in methods.values()}) == 1
     for name, row in methods.items():
@@ -95,6 +97,12 @@ def test_scores_stand_beside_the_coarse_input(whole):
         assert row["pooled"]["rmse"] ** 2 == pytest.approx(squares), name
         if name.endswith("_closed"):
             assert row["closure_max"] < 1e-3, name
+        if name != "nearest":
+            gain = row["gain_over_nearest"]
+            assert gain["rmse_lower"] < gain["rmse"] < gain["rmse_upper"], name
+    free = scores["strata"]["unfrozen"]
+    assert 0 < free["n"] < methods["nearest"]["pooled"]["n"]
+    assert free["methods"]["nearest"]["pooled"]["n"] == free["n"]
     lines = (whole / "scores.csv").read_text().splitlines()
     assert len(lines) == 1 + len(methods)
 
