@@ -15,17 +15,8 @@ import typer
 from vadose import __version__
 from vadose.cli.fetch import fetch
 from vadose.cli.recipe import app as recipe_app
-from vadose.cli.show import (
-    bar,
-    show_alignment,
-    show_correction,
-    show_explanation,
-    show_fusion,
-    show_held,
-    show_judgement,
-    show_plan,
-    show_scores,
-)
+from vadose.cli.show import bar, show_alignment, show_explanation, show_fusion, show_plan
+from vadose.cli.verdicts import show_correction, show_held, show_judgement, show_scores
 from vadose.errors import VadoseError
 
 app = typer.Typer(
