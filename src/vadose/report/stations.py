@@ -12,7 +12,7 @@ import pandas as pd
 
 from vadose.report.judged import GainOver, Judged, Spread, is_true
 from vadose.report.runs import NAN
-from vadose.report.tables import Cell, number, whole
+from vadose.report.tables import Cell, number, signed, whole
 
 #: Columns of ``stations.csv`` that are told.
 COLUMNS = ("view", "product", "station", "n", "r", "bias", "rmse", "ubrmse", "is_used")
@@ -173,7 +173,7 @@ def _views(judged: Judged) -> list[Group]:
             }
             cells = [_spread_cell(spreads.get("r"), 3)]
             cells += [_spread_cell(spreads.get(key), 4) for key in ("ubrmse", "rmse")]
-            cells.append(_spread_cell(spreads.get("bias"), 4, signed=True))
+            cells.append(_spread_cell(spreads.get("bias"), 4, with_sign=True))
             gain = _gain_of(judged, name) if view == "values" else None
             cells.append(_gain_cell(gain))
             better = (
@@ -200,13 +200,13 @@ def _undefined(count: int, gain: GainOver | None) -> str:
     return f"R undefined at {count}, counted as 0"
 
 
-def _spread_cell(spread: Spread | None, digits: int, *, signed: bool = False) -> Cell:
+def _spread_cell(spread: Spread | None, digits: int, *, with_sign: bool = False) -> Cell:
     if spread is None:
         return Cell("–")
     note = ""
     if np.isfinite(spread.lower_quartile):
         note = f"{number(spread.lower_quartile, digits)} to {number(spread.upper_quartile, digits)}"
-    return Cell(number(spread.median, digits, signed=signed), note=note)
+    return Cell(number(spread.median, digits, signed=with_sign), note=note)
 
 
 def _gain_cell(gain: GainOver | None) -> Cell:
@@ -215,9 +215,9 @@ def _gain_cell(gain: GainOver | None) -> Cell:
     note = "too few for an interval"
     tone = ""
     if np.isfinite(gain.lower):
-        note = f"{number(gain.lower, 4, signed=True)} to {number(gain.upper, 4, signed=True)}"
+        note = f"{signed(gain.lower)} to {signed(gain.upper)}"
         tone = "better" if gain.lower > 0 else "worse" if gain.upper < 0 else ""
-    return Cell(number(gain.median, 4, signed=True), tone=tone, note=note)
+    return Cell(signed(gain.median), tone=tone, note=note)
 
 
 def used_stations(judged: Judged, product: str, view: str = "values") -> pd.DataFrame | None:
