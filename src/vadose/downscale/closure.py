@@ -215,22 +215,21 @@ def _balances(
     lead = np.broadcast_shapes(field.shape[:-2], coarse.shape[:-2])
     size = tuple(side // factors[dim] for dim, side in zip("yx", field.shape[-2:], strict=True))
     mean, stencil = np.empty((*lead, *size)), np.empty((*lead, len(NEIGHBOURS), *size))
-    last: tuple[Mask, Mask] | None = None
+    last: Mask | None = None
     total: Array
     shares: Array
     for step, values, wanted in _steps(lead, field, coarse):
-        is_valid, is_known = np.isfinite(values), np.isfinite(wanted)
-        # land and gaps are often those of the step before
-        if last is None or not all(map(np.array_equal, last, (is_valid, is_known))):
+        is_valid = np.isfinite(values)
+        if last is None or not np.array_equal(last, is_valid):  # mostly it is the same land
             part = np.where(is_valid, weight, 0.0)
             total = block_sum(part, factors)
-            shares = stencil_sums(part, is_known, factors, cover, wraps)
-            last = (is_valid, is_known)
+            shares = ratio(stencil_sums(part, wanted.shape, factors, cover, wraps), total, 0.0)
+            last = is_valid
         product = np.clip(values, *bounds, dtype="f8")
         product[~is_valid] = 0.0
         product *= weight
         mean[step] = ratio(block_sum(product, factors), total, np.nan)
-        stencil[step] = ratio(shares, total, 0.0)
+        stencil[step] = shares * np.isfinite(wanted[cover["y"], cover["x"]])
     return mean, stencil
 
 

@@ -22,7 +22,11 @@ LIMIT = 8.0
 
 
 def stencil_sums(
-    part: Array, is_known: Mask, factors: Mapping[str, int], cover: Mapping[str, slice], wraps: bool
+    part: Array,
+    shape: tuple[int, ...],
+    factors: Mapping[str, int],
+    cover: Mapping[str, slice],
+    wraps: bool,
 ) -> Array:
     """Sum up in each coarse cell what its fine cells take from each neighbour.
 
@@ -30,17 +34,17 @@ def stencil_sums(
     ----------
     part
         Weights of the fine cells, ``(y, x)``; 0 where there is no value.
-    is_known
-        Coarse cells with a value to keep, ``(y, x)``.
+    shape
+        Rows and columns of the coarse window.
     factors, cover, wraps
         As in `vadose.cubes.blocks.bilinear`.
 
     Returns
     -------
     numpy.ndarray
-        ``(neighbour, y, x)`` for the cells of the cover; 0 where the cell itself has no value.
+        ``(neighbour, y, x)`` for the cells of the cover.
     """
-    there = _padded(np.ones(is_known.shape), wraps)
+    there = _padded(np.ones(shape), wraps)
     inner = {dim: slice(span.start + 1, span.stop + 1) for dim, span in cover.items()}
     # the weights of what lies beyond the map are given to the others
     given = ratio(part, bilinear(there, factors, inner), 0.0)
@@ -49,7 +53,6 @@ def stencil_sums(
         rows = slice(inner["y"].start + row, inner["y"].stop + row)
         columns = slice(inner["x"].start + column, inner["x"].stop + column)
         stencil[place] *= there[rows, columns]
-    stencil *= is_known[cover["y"], cover["x"]]
     return stencil
 
 
