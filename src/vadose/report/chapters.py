@@ -303,9 +303,9 @@ def trusted(run: Run, judged: Judged | None) -> Chapter:
                 lambda: trust.layers_table(area, run.fine_grid),
             )
         )
-    hat = None if judged is None else trust.hat_layers(judged)
     hat_fails = trust.hat_fails(judged)
-    if hat is not None and not hat_fails:
+    hat = None if judged is None or hat_fails else trust.hat_layers(judged)
+    if hat is not None:
         layers, grid = hat
         plates.append(
             Plate(

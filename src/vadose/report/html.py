@@ -22,7 +22,7 @@ from vadose.report.fusion import fusion_remark, read_fusion
 from vadose.report.ground import HEADS as GROUND_HEADS
 from vadose.report.ground import ground_rows
 from vadose.report.journals import find_style
-from vadose.report.judged import read_judged
+from vadose.report.judged import Judged, read_judged
 from vadose.report.notes import in_short, placed_notes, recipe_notes
 from vadose.report.origins import count_origins
 from vadose.report.pages import environment, with_contents
@@ -71,13 +71,14 @@ def write_report(
     record = read_run(run)
     asked = chosen_places(record, dates) if dates else []
     scene = read_scene(record, asked[0] if asked else None)
-    parts = gather(record, scene, dates)
+    judged = read_judged(record)
+    parts = gather(record, scene, judged, dates)
     pictures = draw_plates(
         (plate for part in parts for plate in part.plates),
         run / "figures" if with_files else None,
         journal,
     )
-    told = _content(record, scene, pictures) | {
+    told = _content(record, scene, judged, pictures) | {
         name: value for part in parts for name, value in part.told.items()
     }
     told["absent"] = tell_absent(record, pictures, told)
@@ -88,9 +89,10 @@ def write_report(
     return target
 
 
-def gather(run: Run, scene: Scene, dates: Sequence[str] = ()) -> list[Chapter]:
+def gather(
+    run: Run, scene: Scene, judged: Judged | None, dates: Sequence[str] = ()
+) -> list[Chapter]:
     """Gather the chapters of a run, in reading order."""
-    judged = read_judged(run)
     has_explanation = (run.path / "explanation" / "explanation.json").exists()
     explained = read_explanation(run.path) if has_explanation else None
     return [
@@ -106,11 +108,13 @@ def gather(run: Run, scene: Scene, dates: Sequence[str] = ()) -> list[Chapter]:
     ]
 
 
-def _content(run: Run, scene: Scene, pictures: dict[str, Picture]) -> dict[str, Any]:
-    scores, manifest, judged = run.scores, run.manifest, read_judged(run)
+def _content(
+    run: Run, scene: Scene, judged: Judged | None, pictures: dict[str, Picture]
+) -> dict[str, Any]:
+    scores, manifest = run.scores, run.manifest
     window = busiest_window(scene)
-    told, correction = verdict.judge_run(run, judged), tell_correction(run)
     found, origins = standings(scores, judged), count_origins(run)
+    told, correction = verdict.judge_run(run, found), tell_correction(run)
     fused = read_fusion(run.path)
     return {
         "run": run,

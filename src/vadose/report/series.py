@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from vadose.errors import FileProblem
+from vadose.report.dates import evenly
 from vadose.report.judged import Judged
 from vadose.report.stations import used_stations
 from vadose.schema import ORIGIN
@@ -66,8 +67,8 @@ def read_series(judged: Judged) -> Series | None:
                 return None
             chosen = _evenly(order, READ)
             pairs = opened.isel(station=[known[key] for key in chosen]).load()
-            labels = dict(zip(chosen, _labels(chosen), strict=True))
-            pairs = pairs.assign_coords(station=list(labels.values()))
+            labels = _labels(chosen)
+            pairs = pairs.assign_coords(station=labels)
             pairs["is_pair"] = pairs["is_pair"].astype(bool)
             rain = pairs.get("precipitation")
             has_rain = rain is not None and bool(rain.notnull().any())
@@ -78,7 +79,7 @@ def read_series(judged: Judged) -> Series | None:
             expected="value, reading and is_pair by product, station and time",
             remedy="Run `vadose validate` again.",
         ) from error
-    return Series(pairs, rain if has_rain else None, tuple(_evenly(list(labels.values()), DRAWN)))
+    return Series(pairs, rain if has_rain else None, tuple(_evenly(labels, DRAWN)))
 
 
 def _keys(known: Mapping[Any, Any] | pd.DataFrame) -> list[Key]:
@@ -98,8 +99,7 @@ def _labels(keys: Sequence[Key]) -> list[str]:
 
 def _evenly(names: list[T], most: int) -> list[T]:
     """Choose names evenly, the first and the last among them."""
-    at = np.unique(np.linspace(0, len(names) - 1, min(len(names), most)).round().astype(int))
-    return [names[place] for place in at]
+    return [names[place] for place in evenly(len(names), most)]
 
 
 def taylor_points(series: Series) -> pd.DataFrame:

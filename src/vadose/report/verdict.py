@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vadose.report.judged import Judged
 from vadose.report.origins import Origins
 from vadose.report.runs import Run, Scores
-from vadose.report.standing import Standing, Standings, standings
+from vadose.report.standing import Standing, Standings
 from vadose.report.style import pretty_unit
 from vadose.report.tables import cell_size, change, number, small, whole
 
@@ -38,10 +37,10 @@ class Fact:
     note: str = ""
 
 
-def judge_run(run: Run, judged: Judged | None = None) -> Verdict:
+def judge_run(run: Run, found: Standings) -> Verdict:
     """Judge the published method of a run; say so where nothing could judge it."""
     if run.is_scored:
-        return judge(run.scores, run.manifest.method, standings(run.scores, judged))
+        return judge(run.scores, run.manifest.method, found)
     title = run.scores.methods[run.manifest.method].title
     sentence = (
         f"“{title}” was not judged: the run had neither a withheld truth nor stations, so nobody can say "
@@ -112,7 +111,6 @@ def _of_stations(title: str, own: Standing, smooth: Standing | None) -> tuple[st
         "better": "better than",
         "worse": "worse than",
         "same": "not shown to differ from",
-        "untold": "not to be compared with",
     }
     nothing = "doing nothing" if own.kind != "same" else f"doing nothing, {NEAREST}"
     sentence = f"At stations {title} is {words[own.kind]} {nothing} ({own.interval})"
