@@ -12,7 +12,7 @@ from vadose.config.fusion import read_fusion
 from vadose.errors import RecipeProblem, UnknownName, need
 from vadose.grids import Region
 from vadose.pipeline.fusion import is_fusion
-from vadose.pipeline.recipes import earlier, variables_of
+from vadose.pipeline.recipes import earlier
 from vadose.pipeline.sources import product_of
 from vadose.products.base import Period
 from vadose.products.fetching import Fetched, Planned, Policy, Servers, Wanted, fetch, plan
@@ -78,18 +78,19 @@ def _wanted(
 ) -> Wanted:
     folder = out / source.product if out is not None else _folder(source.paths, origin)
     taken = source.variables or []
-    known = variables_of(source.model_copy(update={"rename": {}}))
-    readable = product_of(source).variables
+    product = product_of(source)
     for name in taken:
-        if name not in readable:  # left out, it would mean all variables, and gigabytes more
-            raise UnknownName(f"variable of source {source.product}", name, readable)
+        if (
+            name not in product.variables
+        ):  # left out, it would mean all variables, and gigabytes more
+            raise UnknownName(f"variable of source {source.product}", name, product.variables)
     return Wanted(
         product=source.product,
         folder=folder or origin / "data" / source.product,
         region=region,
         # what does not change has no period
-        period=None if "tatic" in product_of(source).time_meaning else period,
-        variables=tuple(name for name in taken if name in known),
+        period=None if "tatic" in product.time_meaning else period,
+        variables=tuple(name for name in taken if name != "quality"),
         version=versions.get(source.product),
     )
 

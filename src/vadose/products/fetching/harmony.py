@@ -23,6 +23,7 @@ from vadose.errors import VadoseError
 from vadose.products.fetching.base import FetchProblem, Policy
 from vadose.products.fetching.cuts import Cut
 from vadose.products.fetching.gate import Gate
+from vadose.products.fetching.planning import padded
 from vadose.products.fetching.transfer import BUSY, retry_after
 
 if TYPE_CHECKING:
@@ -162,9 +163,7 @@ class Harmony:
         ------
         FetchProblem
         """
-        west, south, east, north = cut.box
-        west, south = max(west - MARGIN, -180.0), max(south - MARGIN, -90.0)
-        east, north = min(east + MARGIN, 180.0), min(north + MARGIN, 90.0)
+        west, south, east, north = padded(cut.box, MARGIN)
         fields = [
             ("subset", f"lat({south:g}:{north:g})"),
             ("subset", f"lon({west:g}:{east:g})"),

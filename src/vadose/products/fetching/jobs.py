@@ -113,8 +113,9 @@ class Job:
             self._begin_anew(manifest, "the results of the job were thrown away")
             return
         before = (self._percent, len(self.links))
+        known = set(self.links.values())  # each answer names all results so far
         for url in told.links:
-            granule = granule_of(url, self.offers)
+            granule = None if url in known else granule_of(url, self.offers)
             if granule:
                 self.links.setdefault(granule, url)
         self._percent = told.percent

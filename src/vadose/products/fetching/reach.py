@@ -7,14 +7,11 @@ has answered is worth all the patience there is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from vadose.products.fetching.base import FetchProblem, Policy
 from vadose.products.fetching.gate import Gate
-
-if TYPE_CHECKING:
-    pass
 
 #: Attempts at an archive that has not answered yet.
 FEW = 3
