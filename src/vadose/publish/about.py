@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 import vadose
-from vadose.publish.licences import Terms, spdx_of, strictest
+from vadose.publish.licences import Terms, spdx_of, strictest, terms_of
 
 #: Stands where nobody has said it; nothing is made up.
 NOT_STATED = "not stated"
@@ -192,7 +192,7 @@ class Publication:
         >>> Publication("t", "soil_moisture", "", "", "", "", "0", "", (asked,), about=said).is_too_open
         True
         """
-        asks = strictest([self.about.licence]).rank
+        asks = terms_of(self.about.licence).rank
         return self.about.licence != NOT_STATED and bool(self.inputs) and asks < self.strictest.rank
 
     @property

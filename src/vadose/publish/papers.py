@@ -131,7 +131,7 @@ def _span(files: Sequence[str]) -> str:
     return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]} ({len(files)} files)"
 
 
-def readme(publication: Publication, stems: Sequence[str], *, has_days: bool = True) -> str:
+def readme(publication: Publication, stems: Sequence[str], *, has_days: bool) -> str:
     """Say what is in the folder and how each form is opened."""
     stem, target = stems[0], publication.target
     # GDAL 3.6 takes a store of days one day at a time

@@ -168,10 +168,7 @@ class Service:
         if not may_be_whole(asked.layer):
             return False
         key = asked.drawn(is_whole=True)
-        made = self._drawn.get(key)
-        if made is not None and _is_good(made) and not self.pictures.has(made.result()):
-            del self._drawn[key]  # it made room for others
-            made = None
+        made = self._kept(key)
         if made is not None:
             return _is_good(made)
         self._close[key] += 1
@@ -179,6 +176,14 @@ class Service:
             self._is_drawing_whole = True
             self._begin(asked, is_whole=True).add_done_callback(self._whole_done)
         return False
+
+    def _kept(self, key: tuple[str, str, int, bool]) -> asyncio.Future[Picture] | None:
+        """Give the picture that is drawn or being drawn, unless it made room for others since."""
+        made = self._drawn.get(key)
+        if made is not None and _is_good(made) and not self.pictures.has(made.result()):
+            del self._drawn[key]
+            return None
+        return made
 
     def _whole_done(self, made: asyncio.Future[Picture]) -> None:
         self._is_drawing_whole = False
@@ -188,9 +193,7 @@ class Service:
 
     async def _picture(self, asked: Asked, *, is_whole: bool) -> Picture:
         key = asked.drawn(is_whole=is_whole)
-        made = self._drawn.get(key)
-        if made is None or (_is_good(made) and not self.pictures.has(made.result())):
-            made = self._begin(asked, is_whole=is_whole)
+        made = self._kept(key) or self._begin(asked, is_whole=is_whole)
         try:
             picture = await asyncio.shield(made)
         except asyncio.CancelledError:

@@ -37,11 +37,11 @@ async function start() {
   if (info.notice) setTimeout(lookAgain, AGAIN);
 }
 
-// A run that is not finished has more to show later.
-async function lookAgain() {
+// A run that is not finished has more to show later, and a server that has gone may come back.
+async function lookAgain(wasGone = false) {
   const answer = await ask("/api/map");
-  if (answer?.ok && answer.found.version !== info.version) location.reload();
-  else setTimeout(lookAgain, AGAIN);
+  if (answer?.ok && (wasGone || answer.found.version !== info.version)) location.reload();
+  else setTimeout(lookAgain, AGAIN, wasGone);
 }
 
 function build() {
@@ -183,6 +183,7 @@ function busy(isBusy) {
 }
 
 let lastTrouble = 0;
+let isGone = false;
 
 // What cannot be had is said beside the title, and goes when all can be had again.
 async function complain() {
@@ -192,13 +193,9 @@ async function complain() {
   const words = answer ? answer.found.detail ?? "Parts of the picture could not be had; move the map or turn the day to try again." : "The server does not answer. Start it again with vadose serve; this page looks again by itself.";
   get("notice").textContent = words;
   get("notice").hidden = false;
-  if (!answer?.ok) setTimeout(waitForServer, AGAIN);
-}
-
-async function waitForServer() {
-  const answer = await ask("/api/map");
-  if (answer?.ok) location.reload();
-  else setTimeout(waitForServer, AGAIN);
+  if (answer?.ok || isGone) return;
+  isGone = true;
+  setTimeout(lookAgain, AGAIN, true);
 }
 
 function titleOf(name) {
