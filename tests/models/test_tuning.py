@@ -196,7 +196,7 @@ def test_optuna_neither_speaks_nor_is_left_silenced(
 
 
 def test_without_optuna_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vadose.models.tuning.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"optuna: .*pip install 'vadose\[explain\]'"):
         run(1)
 

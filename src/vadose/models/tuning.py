@@ -15,14 +15,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from vadose.errors import MissingExtra, ModelProblem
+from vadose.errors import ModelProblem, need
 from vadose.models.base import Groups, Progress, Table, check_groups, check_training, quiet
 from vadose.models.crossvalidation import deal_folds, fingerprint, out_of_fold, pooled_rmse
 from vadose.models.spaces import SPACES, Space, default_of, holds, read_space
@@ -125,7 +124,7 @@ def search(
     from vadose.models import model_class, new_model, suited_parameters
 
     given = suited_parameters(name, fixed or {})
-    _need_optuna()
+    need("optuna", extra="explain")
     distributions = read_space(name, SPACES[name] if space is None else space, given)
     if trials < 1:
         raise ModelProblem("trials", found=str(trials), expected="1 or more")
@@ -166,11 +165,6 @@ def search(
         best = min(_value(trial) for trial in finished)
         progress(number + 1, trials, f"rmse {error:.4g}, best {best:.4g}")
     return _summary(finished)
-
-
-def _need_optuna() -> None:
-    if find_spec("optuna") is None:
-        raise MissingExtra("optuna", extra="explain")
 
 
 def _draw(

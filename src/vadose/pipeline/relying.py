@@ -14,6 +14,7 @@ from vadose.pipeline.parts import learned_parts
 from vadose.pipeline.scales import Array, take_learned
 from vadose.schema import variable
 from vadose.store import open_cube
+from vadose.validate.feature_groups import natural_group
 from vadose.validate.importance import Predict, block_errors
 
 #: Samples that are predicted with a predictor shuffled, and how often each is shuffled.
@@ -112,7 +113,5 @@ def predictor_groups(features: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     """
     groups: dict[str, list[int]] = {}
     for column, feature in enumerate(features):
-        predictor = feature.split(":")[0]
-        predictor = "land_cover" if predictor.startswith("land_cover_") else predictor
-        groups.setdefault(predictor, []).append(column)
+        groups.setdefault(natural_group(feature), []).append(column)
     return {name: tuple(columns) for name, columns in groups.items()}

@@ -100,7 +100,7 @@ def judge_at_stations(folder: RunFolder, asked: Asked, step: Step) -> AtStations
         )
     scores = [add_intervals(first, everyone, level=asked.level).expand_dims(view=["values"])]
     views = {"values": pairs, **_anomalies(pairs)}
-    gains, summed = [], {}
+    gains, summed, still = [], {}, _still(pairs)
     for view, matchup in views.items():
         if view != "values":
             score = score_pairs(matchup, minimum_pairs=least)
@@ -110,7 +110,7 @@ def judge_at_stations(folder: RunFolder, asked: Asked, step: Step) -> AtStations
         for base in BASELINES:
             gain = gains_over(matchup, base, minimum_pairs=least)
             if view == "values":
-                summed[base] = _over_stations(gain, recipe.seed, asked.level, _still(pairs))
+                summed[base] = _over_stations(gain, recipe.seed, asked.level, still)
                 gain = _with_intervals(gain, matchup, base, recipe, asked.level)
             gains.append(gain.expand_dims(view=[view], baseline=[base]))
     step(3, 8, "strata")
@@ -273,7 +273,7 @@ def _still(pairs: xr.Dataset) -> list[str]:
 
 
 def _over_stations(
-    gain: xr.Dataset, seed: int, level: float, still: Sequence[str] = ()
+    gain: xr.Dataset, seed: int, level: float, still: Sequence[str]
 ) -> dict[str, Any]:
     """Sum gains up over the stations used.
 

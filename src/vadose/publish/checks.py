@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 import yaml
 
-from vadose.errors import FileProblem, MissingExtra, VadoseError
+from vadose.errors import FileProblem, VadoseError, need
 from vadose.grids import grid_of
 from vadose.publish.cog import DAYS, path_of, stamp_of
 from vadose.publish.netcdf import by_month
@@ -86,9 +86,9 @@ def check_export(folder: Path, step: Step = lambda *_: None) -> list[Verdict]:
             expected=f"a folder with {COLLECTION} and {CHECKSUMS}",
             remedy="Make one with: vadose export RUN",
         )
-    _need("compliance_checker", "compliance-checker")
-    _need("rio_cogeo", "rio-cogeo")
-    _need("jsonschema", "jsonschema")
+    need("compliance-checker", extra="publish", module="compliance_checker")
+    need("rio-cogeo", extra="publish", module="rio_cogeo")
+    need("jsonschema", extra="publish")
     checks: list[tuple[str, str, Callable[[Path], tuple[list[str], str]]]] = [
         ("checksums", "sha256", _checksums),
         ("netCDF, CF 1.11", "compliance-checker", _cf),
@@ -109,13 +109,6 @@ def check_export(folder: Path, step: Step = lambda *_: None) -> list[Verdict]:
         verdicts.append(Verdict(what, by, not faults, _told(faults) if faults else detail))
         step(count + 1, len(checks))
     return verdicts
-
-
-def _need(module: str, library: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        raise MissingExtra(library, extra="publish")
 
 
 def _told(faults: list[str]) -> str:

@@ -113,12 +113,11 @@ def fit_lines(record: Record, *, pull: float = 3.0) -> Lines:
         smooth(count, NEIGHBOURS) + FAR
     )
     has_model = np.isfinite(record.modelled)
-    always = np.where(has_model, record.modelled, 0.0).sum(axis=0) / np.maximum(
+    middle = np.where(has_model, record.modelled, 0.0).sum(axis=0) / np.maximum(
         has_model.sum(axis=0), 1
     )
     # both at once, about what the model says on the usual day: what a cell is on the few days on which it was
     # observed tells of its level only as far as these days are usual
-    middle = always
     prior = near_offset + near_slope * middle
     apart = np.where(is_pair, told - middle, 0.0)
     beyond = np.where(is_pair, seen - prior - near_slope * apart, 0.0)
